@@ -1,0 +1,224 @@
+"""model.json: the tree of a network, checked, and the tensors that it needs. ../README.md has the format.
+
+    trunk = parse_tree(description)     the checked tree, every layer with all of its members
+    list(nodes(trunk))                  all nodes in depth-first preorder, the trunk first
+    categories(trunk)                   paths of the leaves: the order of the category scores
+    inner_heads(trunk)                  paths of the inner nodes with a head: the order of the inner scores
+    tensor_shapes(trunk, (3, 64, 64))   every tensor's name and shape, in the order of the nodes and layers
+
+A fault raises DescriptionError, which names the node.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Layer = dict[str, Any]
+Shape = tuple[int, ...]
+
+NAME = re.compile(r"[a-z0-9_]+")
+ACTIVATIONS = ("none", "relu", "relu6", "silu", "hard_swish")
+GATES = ("sigmoid", "hard_sigmoid")
+PAIRS = ("kernel", "stride", "padding", "dilation")
+
+# For each op the members that it must have, and those that it may have with their defaults.
+LAYER_MEMBERS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "conv": (
+        ("name", "out", "kernel"),
+        {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "activation": "none"},
+    ),
+    "linear": (("name", "out"), {"bias": True, "activation": "none"}),
+    "residual": (("name", "body"), {"shortcut": [], "activation": "none"}),
+    "max_pool": (("kernel",), {"stride": None, "padding": 0}),
+    "avg_pool": (("kernel",), {"stride": None, "padding": 0, "count_padding": True}),
+    "global_avg_pool": ((), {}),
+    "squeeze_excitation": (("name", "hidden"), {"activation": "relu", "gate": "sigmoid"}),
+    "activation": (("activation",), {}),
+}
+
+
+class DescriptionError(ValueError):
+    """model.json does not describe a network."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the tree. The trunk's path is `trunk`."""
+
+    path: str
+    layers: tuple[Layer, ...]
+    children: tuple[Node, ...]
+    has_head: bool
+
+
+def parse_tree(description: Mapping[str, Any]) -> Node:
+    """Checks the description and returns its trunk."""
+    _check_members("model.json", description, ("format", "name", "version", "input", "trunk"), ())
+    if description["format"] != 1:
+        raise DescriptionError(f"model.json: format {description['format']!r} is not known")
+    _check_members("input", description["input"], ("channels", "height", "width", "mean", "std"), ())
+    _check_members("trunk", description["trunk"], ("layers", "children"), ())
+    return _parse_node(description["trunk"], "trunk", "", False)
+
+
+def input_shape(description: Mapping[str, Any]) -> Shape:
+    """Channels, height and width of the network's input."""
+    return tuple(description["input"][member] for member in ("channels", "height", "width"))
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """The node and all nodes below it, depth first, parents before their children."""
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def categories(trunk: Node) -> list[str]:
+    """The paths of the leaves."""
+    return [node.path for node in nodes(trunk) if not node.children]
+
+
+def inner_heads(trunk: Node) -> list[str]:
+    """The paths of the inner nodes that have a head."""
+    return [node.path for node in nodes(trunk) if node.children and node.has_head]
+
+
+def tensor_shapes(trunk: Node, shape: Shape) -> dict[str, Shape]:
+    """The name and shape of every tensor of the network, for an input of the shape given."""
+    tensors: dict[str, Shape] = {}
+    _add_node(tensors, trunk, shape)
+    return tensors
+
+
+def _parse_node(node: Mapping[str, Any], path: str, prefix: str, has_head: bool) -> Node:
+    """`prefix` stands before the names of the node's children: the path and a slash, nothing at the trunk."""
+    layers = tuple(_parse_layer(path, layer) for layer in node["layers"])
+    names = [child.get("name") for child in node.get("children", [])]
+    if len(set(names)) != len(names):
+        raise DescriptionError(f"{path}: two children have the same name")
+    if "children" in node and not names:
+        raise DescriptionError(f"{path}: has an empty list of children")
+    children = tuple(_parse_branch(child, prefix) for child in node.get("children", []))
+    return Node(path, layers, children, has_head)
+
+
+def _parse_branch(node: Mapping[str, Any], prefix: str) -> Node:
+    name = node.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == "trunk":
+        raise DescriptionError(f"{prefix or 'trunk'}: {name!r} is no name for a node")
+    path = prefix + name
+    _check_members(path, node, ("name", "layers"), ("label", "head", "children"))
+    if "children" not in node and "head" in node:
+        raise DescriptionError(f"{path}: a leaf always has a head")
+    return _parse_node(node, path, path + "/", node.get("head", False) or "children" not in node)
+
+
+def _parse_layer(path: str, layer: Mapping[str, Any]) -> Layer:
+    """Returns the layer with all of its members: defaults filled in, pairs as pairs."""
+    op = layer.get("op")
+    if op not in LAYER_MEMBERS:
+        raise DescriptionError(f"{path}: {op!r} is no op")
+    required, defaults = LAYER_MEMBERS[op]
+    _check_members(f"{path}: {op}", layer, ("op",) + required, tuple(defaults))
+    complete = {**defaults, **layer}
+    if "stride" in complete and complete["stride"] is None:
+        complete["stride"] = complete["kernel"]
+    for member in PAIRS:
+        if member in complete:
+            complete[member] = _pair(path, member, complete[member])
+    for member in ("body", "shortcut"):
+        if member in complete:
+            complete[member] = [_parse_layer(path, inner) for inner in complete[member]]
+    if complete.get("activation", "none") not in ACTIVATIONS or complete.get("gate", "sigmoid") not in GATES:
+        raise DescriptionError(f"{path}: {op} has an unknown activation or gate")
+    return complete
+
+
+def _pair(path: str, member: str, value: Any) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
+    least = 0 if member == "padding" else 1
+    if len(pair) != 2 or any(type(number) is not int or number < least for number in pair):
+        raise DescriptionError(f"{path}: {member} {value!r} is no number from {least} and no pair of them")
+    return pair
+
+
+def _check_members(place: str, value: Any, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    if not isinstance(value, Mapping):
+        raise DescriptionError(f"{place}: is not an object")
+    missing = set(required) - set(value)
+    unknown = set(value) - set(required) - set(optional)
+    if missing or unknown:
+        fault = f"lacks {', '.join(sorted(missing))}" if missing else f"does not know {', '.join(sorted(unknown))}"
+        raise DescriptionError(f"{place}: {fault}")
+
+
+def _add_node(tensors: dict[str, Shape], node: Node, shape: Shape) -> None:
+    shape = _add_layers(tensors, f"{node.path}:", node.layers, shape)
+    if node.has_head:
+        _add(tensors, f"{node.path}:head.weight", (shape[0],))
+        _add(tensors, f"{node.path}:head.bias", (1,))
+    for child in node.children:
+        _add_node(tensors, child, shape)
+
+
+def _add(tensors: dict[str, Shape], name: str, shape: Shape) -> None:
+    if name in tensors:
+        raise DescriptionError(f"{name}: two layers have the same name")
+    tensors[name] = shape
+
+
+def _add_layers(tensors: dict[str, Shape], prefix: str, layers: tuple[Layer, ...] | list[Layer], shape: Shape) -> Shape:
+    """Adds the tensors of layers that follow each other; returns the shape that comes out."""
+    for layer in layers:
+        shape = _add_layer(tensors, prefix, layer, shape)
+        if min(shape) < 1:
+            raise DescriptionError(f"{prefix}{layer.get('name', layer['op'])}: nothing is left of the picture")
+    return shape
+
+
+def _add_layer(tensors: dict[str, Shape], prefix: str, layer: Layer, shape: Shape) -> Shape:
+    name = prefix + layer.get("name", "")
+    if layer["op"] == "conv":
+        return _add_convolution(tensors, name, layer, shape)
+    if layer["op"] == "linear":
+        _add_weights(tensors, name, (layer["out"], math.prod(shape)), layer["bias"])
+        return (layer["out"], 1, 1)
+    if layer["op"] == "residual":
+        body = _add_layers(tensors, name + ".", layer["body"], shape)
+        if _add_layers(tensors, name + ".", layer["shortcut"], shape) != body:
+            raise DescriptionError(f"{name}: body and shortcut differ in shape")
+        return body
+    if layer["op"] == "squeeze_excitation":
+        _add_weights(tensors, name + ".fc1", (layer["hidden"], shape[0]), True)
+        _add_weights(tensors, name + ".fc2", (shape[0], layer["hidden"]), True)
+        return shape
+    if layer["op"] in ("max_pool", "avg_pool"):
+        return (shape[0], *_window_outputs(layer, shape, (1, 1)))
+    return (shape[0], 1, 1) if layer["op"] == "global_avg_pool" else shape
+
+
+def _add_convolution(tensors: dict[str, Shape], name: str, layer: Layer, shape: Shape) -> Shape:
+    if shape[0] % layer["groups"] or layer["out"] % layer["groups"]:
+        raise DescriptionError(f"{name}: {layer['groups']} groups do not divide {shape[0]} or {layer['out']} channels")
+    _add_weights(tensors, name, (layer["out"], shape[0] // layer["groups"], *layer["kernel"]), layer["bias"])
+    return (layer["out"], *_window_outputs(layer, shape, layer["dilation"]))
+
+
+def _add_weights(tensors: dict[str, Shape], name: str, shape: Shape, bias: bool) -> None:
+    _add(tensors, name + ".weight", shape)
+    if bias:
+        _add(tensors, name + ".bias", (shape[0],))
+
+
+def _window_outputs(layer: Layer, shape: Shape, dilation: Shape) -> Shape:
+    """Height and width after a window has moved over the picture."""
+    return tuple(
+        (size + 2 * padding - step * (kernel - 1) - 1) // stride + 1
+        for size, padding, step, kernel, stride in zip(
+            shape[1:], layer["padding"], dilation, layer["kernel"], layer["stride"]
+        )
+    )
