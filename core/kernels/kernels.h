@@ -1,0 +1,56 @@
+/* The table of kernel sets, and what a kernel set has to offer.
+ *
+ * A tensor is planar FP32, [channels][height][width], aligned to ESP_ALIGNMENT. All functions are thread-safe and allocate
+ * nothing: what they need beside input and output lies in the caller's workspace. The result for one image must have the
+ * same bits whatever other images stand in the call (law 1). */
+#ifndef ESP_CORE_KERNELS_H
+#define ESP_CORE_KERNELS_H
+
+#include "core/layer.h"
+#include "espalier/error.h"
+#include "espalier/model.h"
+
+/* A convolution, or a linear layer as the convolution that its input just fits. */
+struct esp_conv {
+    struct esp_shape in, out;
+    struct esp_window window;
+    uint32_t groups;
+    enum esp_activation activation;
+    const void *weights; /* packed by the kernel set that runs it */
+    const float *bias;   /* [out.channels]; zeros where the layer has none */
+};
+
+/* The images of one call: `count` pointers each. */
+struct esp_images {
+    size_t count;
+    const float *const *in;
+    const float *const *addend; /* of out's shape, added before the activation; NULL for none */
+    float *const *out;
+};
+
+struct esp_kernels {
+    const char *name, *precision;
+    bool (*supported)(void); /* by this machine */
+
+    /* Bytes of a convolution's packed weights, and of the workspace that running it needs. Shapes are within
+     * espalier/limits.h; a workspace that overflows is SIZE_MAX. */
+    size_t (*conv_weight_bytes)(const struct esp_conv *conv);
+    size_t (*conv_workspace_bytes)(const struct esp_conv *conv);
+
+    /* Packs weights [out, in/groups, KH, KW] once, when a model is loaded. */
+    void (*conv_pack)(const struct esp_conv *conv, const float *weights, void *packed);
+
+    /* out = activation(conv(in) + bias + addend) for every image. */
+    void (*conv)(const struct esp_conv *conv, const struct esp_images *images, void *workspace);
+};
+
+extern const struct esp_kernels esp_kernels_plain, esp_kernels_openblas;
+
+/* The kernel set called `name`, or the best one that this machine supports for "auto". */
+enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, struct esp_error *err);
+
+/* Multiply-accumulates and weights of a convolution, bias not included. */
+uint64_t esp_conv_macs(const struct esp_conv *conv);
+uint64_t esp_conv_weights(const struct esp_conv *conv);
+
+#endif

@@ -1,0 +1,47 @@
+#include "core/memory.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_uint_least64_t allocations;
+static atomic_uint_least64_t fail_at;
+
+void *esp_alloc(size_t count, size_t size)
+{
+    uint64_t number = atomic_fetch_add(&allocations, 1) + 1;
+    size_t bytes;
+
+    if (number == atomic_load(&fail_at) || __builtin_mul_overflow(count, size, &bytes) ||
+        bytes > SIZE_MAX - 2 * ESP_ALIGNMENT)
+        return NULL;
+    bytes = (bytes + ESP_ALIGNMENT) / ESP_ALIGNMENT * ESP_ALIGNMENT; /* never 0, a multiple of the alignment */
+    void *memory = aligned_alloc(ESP_ALIGNMENT, bytes);
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+void esp_free(void *memory)
+{
+    free(memory);
+}
+
+char *esp_strdup(const char *text)
+{
+    size_t length = strlen(text) + 1;
+    char *copy = esp_alloc(length, 1);
+    if (copy)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+uint64_t esp_allocations(void)
+{
+    return atomic_load(&allocations);
+}
+
+void esp_fail_allocation(uint64_t nth)
+{
+    atomic_store(&fail_at, nth ? atomic_load(&allocations) + nth : 0);
+}

@@ -1,0 +1,75 @@
+#include "espalier/predict.h"
+
+#include "core/cutout.h"
+
+#include <math.h>
+
+/* Whether a stands before b: the better score; equal ones in the order of the tree. */
+static bool before(const struct esp_prediction *a, const struct esp_prediction *b)
+{
+    return a->score != b->score ? a->score > b->score : a->node < b->node;
+}
+
+static void swap(struct esp_prediction *a, struct esp_prediction *b)
+{
+    struct esp_prediction other = *a;
+    *a = *b;
+    *b = other;
+}
+
+/* Restores the heap (parents stand before their children) below `root`. */
+static void sift_down(struct esp_prediction *heap, size_t count, size_t root)
+{
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && before(&heap[child + 1], &heap[child]))
+            child++;
+        if (!before(&heap[child], &heap[root]))
+            return;
+        swap(&heap[child], &heap[root]);
+    }
+}
+
+/* The `top` best to the front, in order: a heap, because qsort may allocate and `top` is mostly small. */
+static void sort_best(struct esp_prediction *list, size_t count, size_t top)
+{
+    for (size_t root = count / 2; root-- > 0;)
+        sift_down(list, count, root);
+    for (size_t taken = 0; taken < top; taken++) {
+        swap(&list[0], &list[count - 1 - taken]);
+        sift_down(list, count - 1 - taken, 0);
+    }
+    for (size_t i = 0; i < count / 2; i++)
+        swap(&list[i], &list[count - 1 - i]);
+}
+
+/* exp(score - best) first, then divided by their sum: no overflow, whatever the scores. */
+static void softmax(struct esp_prediction *predictions, size_t count, double best)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        predictions[i].probability = exp((double)predictions[i].score - best);
+        sum += predictions[i].probability;
+    }
+    for (size_t i = 0; i < count; i++)
+        predictions[i].probability /= sum;
+}
+
+size_t esp_predict(const esp_cutout *cutout, const float *scores, size_t top, struct esp_prediction *predictions)
+{
+    const struct esp_model *model = cutout->model;
+    double best = -INFINITY;
+    size_t count = 0;
+
+    for (size_t category = 0; category < model->info.categories; category++) {
+        size_t node = model->category_nodes[category];
+        if (!cutout->nodes[node].runs)
+            continue;
+        best = fmax(best, (double)scores[node]);
+        predictions[count++] = (struct esp_prediction){.node = node, .score = scores[node]};
+    }
+    if (top > count)
+        top = count;
+    sort_best(predictions, count, top);
+    softmax(predictions, count, best);
+    return top;
+}
