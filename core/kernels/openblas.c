@@ -74,8 +74,8 @@ static void patch_row(const struct esp_conv *conv, const float *in, uint32_t kx,
         if (stride == 1)
             memcpy(out + first, from, (last - first) * sizeof *out);
         else
-            for (size_t x = first; x < last; x++, from += stride)
-                out[x] = *from;
+            for (size_t x = 0; x < last - first; x++)
+                out[first + x] = from[x * stride];
     }
     memset(out + last, 0, (conv->out.width - last) * sizeof *out);
 }
@@ -96,14 +96,48 @@ static void patch_plane(const struct esp_conv *conv, const float *in, uint32_t k
     }
 }
 
+/* Stride 1 and an output of the input's size, as most convolutions have. */
+static bool keeps_shape(const struct esp_conv *conv)
+{
+    const struct esp_window *w = &conv->window;
+    return w->stride_h == 1 && w->stride_w == 1 && conv->out.height == conv->in.height && conv->out.width == conv->in.width;
+}
+
+/* patch_plane where keeps_shape: the plane moved as one piece, then zeros where columns came in from the row beside. */
+static void shifted_plane(const struct esp_conv *conv, const float *in, uint32_t ky, uint32_t kx, float *out)
+{
+    const struct esp_window *w = &conv->window;
+    ptrdiff_t width = conv->in.width, plane = width * conv->in.height;
+    ptrdiff_t down = (ptrdiff_t)ky * w->dilation_h - w->padding_h, right = (ptrdiff_t)kx * w->dilation_w - w->padding_w;
+    ptrdiff_t shift = down * width + right, from = shift > 0 ? shift : 0, to = shift < 0 ? -shift : 0;
+    ptrdiff_t count = plane - from - to > 0 ? plane - from - to : 0;
+    size_t first, last;
+
+    if (to > plane)
+        to = plane;
+    if (from > plane)
+        from = plane;
+    memset(out, 0, (size_t)to * sizeof *out);
+    memcpy(out + to, in + from, (size_t)count * sizeof *out);
+    memset(out + to + count, 0, (size_t)(plane - to - count) * sizeof *out);
+    inner_columns(conv, kx, &first, &last);
+    for (ptrdiff_t y = 0; y < plane; y += width) {
+        for (size_t x = 0; x < first; x++)
+            out[y + (ptrdiff_t)x] = 0;
+        for (size_t x = last; x < (size_t)width; x++)
+            out[y + (ptrdiff_t)x] = 0;
+    }
+}
+
 static void im2col(const struct esp_conv *conv, const float *in, float *patches)
 {
     size_t in_plane = (size_t)conv->in.height * conv->in.width, out_plane = (size_t)conv->out.height * conv->out.width;
+    bool shifted = keeps_shape(conv);
 
-    for (size_t c = 0; c < conv->in.channels / conv->groups; c++)
+    for (size_t c = 0; c < conv->in.channels / conv->groups; c++, in += in_plane)
         for (uint32_t ky = 0; ky < conv->window.kernel_h; ky++)
             for (uint32_t kx = 0; kx < conv->window.kernel_w; kx++, patches += out_plane)
-                patch_plane(conv, in + c * in_plane, ky, kx, patches);
+                (shifted ? shifted_plane : patch_plane)(conv, in, ky, kx, patches);
 }
 
 static void multiply_group(const struct esp_conv *conv, size_t group, const float *in, float *workspace, float *out)

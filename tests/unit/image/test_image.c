@@ -304,10 +304,10 @@ END_TEST
 /* A scaled decode sees the same picture as the full one: the crop lies at the same place. */
 START_TEST(scaled_decode_is_in_place)
 {
-    const uint32_t sizes[][2] = {{640, 480}, {4000, 3000}, {1001, 1003}, {515, 2049}};
+    const uint32_t pictures[][2] = {{640, 480}, {4000, 3000}, {1001, 1003}, {515, 2049}};
 
     for (size_t i = 0; i < 4; i++) {
-        uint32_t width = sizes[i][0], height = sizes[i][1];
+        uint32_t width = pictures[i][0], height = pictures[i][1];
         uint8_t *pixels = patterned(width, height, 3);
         struct esp_pixels whole = {pixels, width, height, width, height};
         struct esp_planes planes = {other, 1, 64, 64 * 64};
