@@ -42,9 +42,9 @@ static esp_cutout *cutout_with(const esp_model *model, const json_t *attention, 
     json_t *weight;
 
     ck_assert_int_eq(esp_cutout_create(&cutout, model, &err), ESP_OK);
-    json_object_foreach((json_t *)attention, name, weight)
-        if (esp_cutout_attend(cutout, name, strlen(name), json_number_value(weight), &err) != ESP_OK)
-            ck_abort_msg("%s", err.text);
+    json_object_foreach((json_t *)attention, name,
+                        weight) if (esp_cutout_attend(cutout, name, strlen(name), json_number_value(weight), &err) !=
+                                    ESP_OK) ck_abort_msg("%s", err.text);
     esp_cutout_groups(cutout, groups);
     ck_assert_int_eq(esp_cutout_close(cutout, &err), ESP_OK);
     return cutout;
@@ -55,7 +55,8 @@ static double compare(const esp_model *model, const float *inputs, size_t images
                       const char *tensor, bool leaves, const json_t *attention)
 {
     size_t elements = esp_model_info(model)->input.shape.height * (size_t)esp_model_info(model)->input.shape.width * 3;
-    size_t *nodes = calloc(esp_model_info(model)->nodes, sizeof *nodes), count = listed_nodes(model, leaves, nodes), size;
+    size_t *nodes = calloc(esp_model_info(model)->nodes, sizeof *nodes), count = listed_nodes(model, leaves, nodes),
+           size;
     float *golden = golden_floats(file, tensor, &size);
     esp_cutout *cutout = cutout_with(model, attention, true);
     esp_instance *instance = make_instance(model, 1);
@@ -109,7 +110,8 @@ START_TEST(test_bundled_network)
     struct esp_safetensors file = read_golden("tests/golden/tiny-imagenet-200.safetensors");
     size_t count, plane = 64 * 64 * 3;
     float *pixels = golden_floats(&file, "pictures", &count), *inputs = normalise(model, pixels, count / plane);
-    json_t *attention = json_pack("{s:f,s:f,s:f,s:f}", "animal/cat/tabby", 2.0, "animal/dog", 1.5, "food", 0.5, "trunk", 1.1);
+    json_t *attention =
+        json_pack("{s:f,s:f,s:f,s:f}", "animal/cat/tabby", 2.0, "animal/dog", 1.5, "food", 0.5, "trunk", 1.1);
 
     check_all(model, inputs, count / plane, &file, attention);
     json_decref(attention);

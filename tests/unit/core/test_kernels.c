@@ -87,8 +87,8 @@ static void free_fixture(struct fixture *made)
 }
 
 /* Runs `count` images from `first` on. */
-static void run(const struct esp_kernels *kernels, struct esp_conv conv, struct fixture *made, size_t first, size_t count,
-                bool addend)
+static void run(const struct esp_kernels *kernels, struct esp_conv conv, struct fixture *made, size_t first,
+                size_t count, bool addend)
 {
     struct esp_images images = {.count = count,
                                 .in = (const float *const *)made->in + first,
@@ -162,7 +162,8 @@ START_TEST(test_places_do_not_overlap)
             ck_assert_uint_le(list[i].offset + list[i].size, total);
             for (size_t j = 0; j < i; j++) {
                 bool in_time = list[i].first <= list[j].last && list[j].first <= list[i].last;
-                bool apart = list[i].offset + list[i].size <= list[j].offset || list[j].offset + list[j].size <= list[i].offset;
+                bool apart =
+                    list[i].offset + list[i].size <= list[j].offset || list[j].offset + list[j].size <= list[i].offset;
                 ck_assert(!in_time || apart);
             }
         }

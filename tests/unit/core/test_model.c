@@ -100,7 +100,8 @@ START_TEST(test_messages_name_node_and_tensor)
     refused(ESP_ERROR_MODEL, "trunk: layer depthwise: 8 groups");
     copy_changed("model.json", "\"name\": \"mix\", \"out\": 4", "\"name\": \"mix\", \"out\": 5");
     refused(ESP_ERROR_MODEL, "tensor below_trunk:mix.weight does not have the shape [5, 10, 1, 1]");
-    copy_changed("model.json", "{\"op\": \"max_pool\", \"kernel\": [2, 3]}", "{\"op\": \"max_pool\", \"kernel\": [2,99]}");
+    copy_changed("model.json", "{\"op\": \"max_pool\", \"kernel\": [2, 3]}",
+                 "{\"op\": \"max_pool\", \"kernel\": [2,99]}");
     refused(ESP_ERROR_MODEL, "does not fit its input");
 }
 END_TEST
@@ -223,8 +224,7 @@ START_TEST(test_too_large_networks)
     snprintf(json, sizeof json, text, "{\"op\":\"conv\",\"name\":\"c\",\"out\":65536,\"kernel\":1}");
     write_file("model.json", json, strlen(json));
     refused(ESP_ERROR_MODEL, "trunk: layer c: its output");
-    snprintf(json, sizeof json, text,
-             "{\"op\":\"conv\",\"name\":\"c\",\"out\":1,\"kernel\":16384,\"padding\":16384}");
+    snprintf(json, sizeof json, text, "{\"op\":\"conv\",\"name\":\"c\",\"out\":1,\"kernel\":16384,\"padding\":16384}");
     write_file("model.json", json, strlen(json));
     refused(ESP_ERROR_MODEL, "trunk: layer c");
     snprintf(json, sizeof json, text, "{\"op\":\"linear\",\"name\":\"c\",\"out\":65536}");

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define INPUT "\"input\":{\"channels\":3,\"height\":8,\"width\":8,\"mean\":[0,0,0],\"std\":[1,1,1]}"
-#define HEAD "{\"format\":1,\"name\":\"t\",\"version\":\"1\"," INPUT ","
+#define HEAD  "{\"format\":1,\"name\":\"t\",\"version\":\"1\"," INPUT ","
 
 static struct esp_tree_spec spec;
 
@@ -32,7 +32,8 @@ static void refused(const char *text, const char *part)
 static void refused_layer(const char *layer, const char *part)
 {
     char text[1024];
-    snprintf(text, sizeof text, HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[%s]}]}}", layer);
+    snprintf(text, sizeof text, HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[%s]}]}}",
+             layer);
     refused(text, part);
 }
 
@@ -40,9 +41,12 @@ START_TEST(test_good_tree)
 {
     struct esp_error err;
 
-    if (parse(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"label\":\"An A\",\"layers\":[],\"head\":true,"
-                   "\"children\":[{\"name\":\"b\",\"layers\":[{\"op\":\"conv\",\"name\":\"c\",\"out\":2,\"kernel\":[3,1]}]}]},"
-                   "{\"name\":\"b\",\"layers\":[]}]}}", &err) != ESP_OK)
+    if (parse(
+            HEAD
+            "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"label\":\"An A\",\"layers\":[],\"head\":true,"
+            "\"children\":[{\"name\":\"b\",\"layers\":[{\"op\":\"conv\",\"name\":\"c\",\"out\":2,\"kernel\":[3,1]}]}]},"
+            "{\"name\":\"b\",\"layers\":[]}]}}",
+            &err) != ESP_OK)
         ck_abort_msg("%s", err.text);
     ck_assert_uint_eq(spec.count, 4);
     ck_assert_str_eq(spec.nodes[2].path, "a/b");
@@ -72,10 +76,13 @@ START_TEST(test_bad_trees)
     refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"trunk\",\"layers\":[]}]}}", "proper name");
     refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"../x\",\"layers\":[]}]}}", "proper name");
     refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\"}]}}", "layers has to be a list");
-    refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[],\"head\":false}]}}", "needs a head");
-    refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[],\"head\":1}]}}", "true or false");
+    refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[],\"head\":false}]}}",
+            "needs a head");
+    refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[],\"head\":1}]}}",
+            "true or false");
     refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[],\"heat\":true}]}}", "heat");
-    refused(HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[]},{\"name\":\"a\",\"layers\":[]}]}}",
+    refused(HEAD
+            "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\",\"layers\":[]},{\"name\":\"a\",\"layers\":[]}]}}",
             "two children called a");
 }
 END_TEST
@@ -100,14 +107,15 @@ START_TEST(test_bad_layers)
     refused_layer("{\"op\":\"max_pool\",\"kernel\":2,\"count_padding\":true}", "count_padding");
     refused_layer("{\"op\":\"residual\",\"name\":\"r\",\"body\":[]}", "not empty");
     refused_layer("{\"op\":\"squeeze_excitation\",\"name\":\"s\",\"hidden\":2,\"gate\":\"relu\"}", "gate");
-    refused_layer("{\"op\":\"conv\",\"name\":\"c\",\"out\":1,\"kernel\":1},{\"op\":\"conv\",\"name\":\"c\",\"out\":1,\"kernel\":1}",
+    refused_layer("{\"op\":\"conv\",\"name\":\"c\",\"out\":1,\"kernel\":1},{\"op\":\"conv\",\"name\":\"c\",\"out\":1,"
+                  "\"kernel\":1}",
                   "two layers are called c");
 }
 END_TEST
 
 /* Repeats `open`, then closes: nesting beyond the limits. */
-static void refused_nesting(const char *before, const char *open, const char *core, const char *close, const char *after,
-                            size_t times, const char *part)
+static void refused_nesting(const char *before, const char *open, const char *core, const char *close,
+                            const char *after, size_t times, const char *part)
 {
     char *text = calloc(1, strlen(before) + strlen(core) + strlen(after) + times * (strlen(open) + strlen(close)) + 1);
 

@@ -1,0 +1,176 @@
+#include "server/answer.h"
+
+#include "server/figures.h"
+#include "server/problem.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+/* A score is a float: nine digits tell any two apart. */
+static char *write_json(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(object);
+    return text;
+}
+
+static void give(struct response *response, json_t *object)
+{
+    char *text = write_json(object);
+    if (text)
+        response_owned(response, 200, "application/json", text, strlen(text));
+    else
+        problem(response, 500, "the answer could not be written: out of memory, or a score is no number");
+}
+
+/* Milliseconds, to four decimals. */
+static double milliseconds(double seconds)
+{
+    return round(seconds * 1e7) / 1e4;
+}
+
+static json_t *times_json(const struct times *times)
+{
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "queue", milliseconds(times->queue), "decode",
+                     milliseconds(times->decode), "preprocess", milliseconds(times->preprocess), "trunk",
+                     milliseconds(times->trunk), "branches", milliseconds(times->branches), "total",
+                     milliseconds(times->total));
+}
+
+static json_t *excluded(uint64_t part, uint64_t whole)
+{
+    return json_real(part < whole ? figure_excluded(part, whole) : 0); /* group scores may come on top of all */
+}
+
+static json_t *cost_json(const esp_model *model, const struct esp_cost *cost)
+{
+    const struct esp_model_info *info = esp_model_info(model);
+
+    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:i}", "macs",
+                     (json_int_t)cost->macs, "macs_full", (json_int_t)info->macs, "macs_excluded",
+                     excluded(cost->macs, info->macs), "parameters", (json_int_t)cost->parameters, "parameters_full",
+                     (json_int_t)info->parameters, "parameters_excluded", excluded(cost->parameters, info->parameters),
+                     "branches", (json_int_t)cost->branches, "branches_full", (json_int_t)info->branches, "categories",
+                     (json_int_t)cost->categories, "categories_full", (json_int_t)info->categories, "precision",
+                     info->precision, "kernels", info->kernels, "batch", 1);
+}
+
+static json_t *model_json(const esp_model *model)
+{
+    const struct esp_model_info *info = esp_model_info(model);
+    return json_pack("{s:s, s:s}", "name", info->name, "version", info->version);
+}
+
+/* NULL where the score is no number; json_pack then gives up, too. */
+static json_t *prediction_json(const esp_model *model, const struct esp_prediction *prediction)
+{
+    const struct esp_node_info *node = esp_model_node(model, prediction->node);
+    return json_pack("{s:s, s:s, s:f, s:f}", "category", node->path, "label", node->label, "probability",
+                     prediction->probability, "score", (double)prediction->score);
+}
+
+static json_t *predictions_json(const struct answer *answer)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < answer->count; i++) {
+        if (json_array_append_new(array, prediction_json(esp_cutout_model(answer->cutout), &answer->predictions[i]))) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *groups_json(const struct answer *answer)
+{
+    const esp_model *model = esp_cutout_model(answer->cutout);
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < esp_model_info(model)->nodes; i++) {
+        const struct esp_node_info *node = esp_model_node(model, i);
+        if (node->category == SIZE_MAX && esp_cutout_scores(answer->cutout, i))
+            json_array_append_new(array, json_pack("{s:s, s:s, s:f}", "category", node->path, "label", node->label,
+                                                   "score", (double)answer->scores[i]));
+    }
+    return array;
+}
+
+static void time_header(const struct times *times, struct response *response)
+{
+    response_header(response, "Server-Timing",
+                    "queue;dur=%.4f, decode;dur=%.4f, preprocess;dur=%.4f, trunk;dur=%.4f, branches;dur=%.4f, "
+                    "total;dur=%.4f",
+                    times->queue * 1e3, times->decode * 1e3, times->preprocess * 1e3, times->trunk * 1e3,
+                    times->branches * 1e3, times->total * 1e3);
+}
+
+void answer_classify(const struct answer *answer, struct response *response)
+{
+    const esp_model *model = esp_cutout_model(answer->cutout);
+    json_t *cost = cost_json(model, &answer->cost);
+
+    if (cost)
+        json_object_set_new(cost, "time_ms", times_json(&answer->times));
+    /* A member is left out where the text is NULL; which it is without an encoding that JSON could carry, too. */
+    json_t *object = json_pack("{s:s*, s:s*, s:o, s:o, s:o}", "request_id", answer->request_id, "image", answer->image,
+                               "model", model_json(model), "predictions", predictions_json(answer), "cost", cost);
+    if (object && answer->groups)
+        json_object_set_new(object, "groups", groups_json(answer));
+    give(response, object);
+    time_header(&answer->times, response);
+}
+
+void answer_cost(const esp_cutout *cutout, struct response *response)
+{
+    struct esp_cost cost = esp_cutout_cost(cutout);
+    give(response, cost_json(esp_cutout_model(cutout), &cost));
+}
+
+/* ---- the tree ---- */
+
+static json_t *node_json(const esp_model *model, size_t number);
+
+static json_t *children_json(const esp_model *model, size_t number)
+{
+    json_t *children = json_array();
+    size_t end = esp_model_node(model, number)->subtree_end;
+
+    for (size_t child = number + 1; child < end; child = esp_model_node(model, child)->subtree_end)
+        json_array_append_new(children, node_json(model, child));
+    return children;
+}
+
+/* A category's head always runs with its segment; a group's only where its score is asked for. */
+static json_t *node_json(const esp_model *model, size_t number)
+{
+    const struct esp_node_info *node = esp_model_node(model, number);
+    bool leaf = node->category != SIZE_MAX;
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I}", "path", node->path, "name", node->name, "label",
+                  node->label, "macs", (json_int_t)(node->macs + (leaf ? node->head_macs : 0)), "parameters",
+                  (json_int_t)(node->parameters + (leaf ? node->head_parameters : 0)), "head_macs",
+                  (json_int_t)node->head_macs, "head_parameters", (json_int_t)node->head_parameters, "head",
+                  (int)node->head, "categories", (json_int_t)node->categories);
+
+    if (!leaf && object)
+        json_object_set_new(object, "children", children_json(model, number));
+    return object;
+}
+
+static json_t *input_json(const struct esp_input_info *input)
+{
+    return json_pack("{s:i, s:i, s:i}", "channels", (int)input->shape.channels, "height", (int)input->shape.height,
+                     "width", (int)input->shape.width);
+}
+
+char *answer_categories(const esp_model *model)
+{
+    const struct esp_model_info *info = esp_model_info(model);
+
+    return write_json(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "model", model_json(model), "input",
+                                input_json(&info->input), "macs_full", (json_int_t)info->macs, "parameters_full",
+                                (json_int_t)info->parameters, "branches_full", (json_int_t)info->branches,
+                                "categories_full", (json_int_t)info->categories, "tree", node_json(model, 0)));
+}

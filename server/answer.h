@@ -1,0 +1,34 @@
+/* What the service answers when all went well: the JSON of /classify, /cost and /categories. Thread-safe. */
+#ifndef SERVER_ANSWER_H
+#define SERVER_ANSWER_H
+
+#include "espalier/predict.h"
+#include "server/http/exchange.h"
+
+/* Seconds of wall time. */
+struct times {
+    double queue, decode, preprocess, trunk, branches, total;
+};
+
+struct answer {
+    const char *request_id; /* of a request; NULL on the command line */
+    const char *image;      /* the file's name on the command line; NULL in a request */
+    const esp_cutout *cutout;
+    const float *scores; /* [nodes], of those that ran */
+    const struct esp_prediction *predictions;
+    size_t count;
+    bool groups; /* the scores of the inner branches, too */
+    struct esp_cost cost;
+    struct times times;
+};
+
+/* Answers 200 with the predictions, or 500 where they cannot be written (no memory, or a score that is no number). */
+void answer_classify(const struct answer *answer, struct response *response);
+
+/* Answers 200 with what the cutout will cost. */
+void answer_cost(const esp_cutout *cutout, struct response *response);
+
+/* The tree with what each node costs, as JSON text for the caller to free; NULL where there is no memory. */
+char *answer_categories(const esp_model *model);
+
+#endif

@@ -1,0 +1,12 @@
+/* One clock for deadlines and durations: it never jumps. Thread-safe. */
+#ifndef SERVER_CLOCK_H
+#define SERVER_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds since some fixed moment. */
+uint64_t clock_now(void);
+
+void clock_sleep_ms(unsigned milliseconds);
+
+#endif

@@ -1,0 +1,16 @@
+/* Figures as people like to read them: "295.9 M", "4.31 M", "442 k". */
+#ifndef ESPALIER_SERVER_FIGURES_H
+#define ESPALIER_SERVER_FIGURES_H
+
+#include <stdint.h>
+
+enum { FIGURE_MAX = 16 };
+
+/* Writes `value` with three or four digits and a unit of thousands to `text`, which has FIGURE_MAX bytes; returns it.
+ */
+const char *figure_write(uint64_t value, char *text);
+
+/* The share of `whole` that `part` leaves out, 0 to 1, rounded to four decimals. */
+double figure_excluded(uint64_t part, uint64_t whole);
+
+#endif

@@ -1,0 +1,118 @@
+#include "server/handlers/input.h"
+
+#include "espalier/image.h"
+#include "server/options_json.h"
+#include "server/options_text.h"
+#include "server/problem.h"
+
+#include <string.h>
+
+static bool read_query(const struct request *request, struct job *job, struct response *response)
+{
+    for (size_t i = 0; i < request->query_count; i++)
+        if (!options_text(&job->options, &request->query[i], response))
+            return false;
+    return true;
+}
+
+/* ---- JSON ---- */
+
+static bool read_json(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    const char *text = NULL;
+    size_t length = 0;
+
+    job->document = document_open(request->body, request->size, response);
+    if (!job->document)
+        return false;
+    if (with_image && !document_take_text(job->document, "image", &text, &length, response))
+        return false;
+    if (with_image && length == 0)
+        return problem(response, 400, "there is no image; give it as base64 in the member \"image\"");
+    job->image = (struct image_source){(const uint8_t *)text, length, true};
+    return document_options(job->document, &job->options, response);
+}
+
+/* ---- forms ---- */
+
+static bool is(const struct field *field, const char *name)
+{
+    return field->name_length == strlen(name) && !memcmp(field->name, name, field->name_length);
+}
+
+static bool read_options_field(const struct field *field, struct job *job, struct response *response)
+{
+    struct document *document = document_open(field->value, field->length, response);
+    bool read = document && document_options(document, &job->options, response);
+
+    document_close(&document);
+    return read;
+}
+
+static bool read_image_field(const struct field *field, struct job *job, struct response *response)
+{
+    if (job->image.bytes)
+        return problem(response, 422, "there are two images; give one");
+    job->image = (struct image_source){(const uint8_t *)field->value, field->length, false};
+    return true;
+}
+
+static bool read_form(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    unsigned documents = 0;
+
+    for (size_t i = 0; i < request->form_count; i++) {
+        const struct field *field = &request->form[i];
+        bool read;
+        if (with_image && is(field, "image"))
+            read = read_image_field(field, job, response);
+        else if (is(field, "options"))
+            read = documents++ ? problem(response, 422, "the field options is given twice")
+                               : read_options_field(field, job, response);
+        else
+            read = options_text(&job->options, field, response);
+        if (!read)
+            return false;
+    }
+    return true;
+}
+
+/* ---- pictures ---- */
+
+/* What the bytes are counts, not what the client calls them. */
+static bool check_image(const struct image_source *image, struct response *response)
+{
+    if (image->size == 0)
+        return problem(response, 400, "there is no image; send a JPEG as the body or as the form's field \"image\"");
+    if (image->base64 || esp_image_is_jpeg(image->bytes, image->size))
+        return true;
+    const char *format = esp_image_format(image->bytes, image->size);
+    if (format)
+        return problem(response, 415, "the image is a %s; send a JPEG", format);
+    return problem(response, 415, "the bytes are not a JPEG's");
+}
+
+static bool read_bytes(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    if (!with_image && request->size)
+        return problem(response, 415, "send the options as JSON, as a form or in the query");
+    job->image = (struct image_source){request->body, request->size, false};
+    return true;
+}
+
+static bool read_body(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    if (request->form)
+        return read_form(request, job, with_image, response);
+    if (request_is(request, "application/json") && (request->size || with_image))
+        return request->size ? read_json(request, job, with_image, response)
+                             : problem(response, 400, "the body is empty; send JSON with an image");
+    return read_bytes(request, job, with_image, response);
+}
+
+bool input_read(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    job->image = (struct image_source){0};
+    return read_query(request, job, response) && read_body(request, job, with_image, response) &&
+           (!with_image || check_image(&job->image, response)) && options_finish(&job->options, response);
+}

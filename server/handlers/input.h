@@ -1,0 +1,13 @@
+/* What a POST brings: options from the query and from the body, and the picture. */
+#ifndef SERVER_HANDLERS_INPUT_H
+#define SERVER_HANDLERS_INPUT_H
+
+#include "server/http/exchange.h"
+#include "server/job.h"
+
+/* Reads everything into the job (its options, image and document), whose options have begun. The picture must be there
+ * for `with_image`, and must not be there otherwise. Answers with a problem and gives false where something is wrong.
+ */
+bool input_read(const struct request *request, struct job *job, bool with_image, struct response *response);
+
+#endif

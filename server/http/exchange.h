@@ -1,0 +1,83 @@
+/* A request and its answer, as the handlers see them: nothing here knows which HTTP library carries them.
+ *
+ * Ownership: an exchange belongs to its connection. One thread at a time has it: the I/O thread that reads the request,
+ * then the worker to which a suspended exchange was handed, then the I/O thread again. All that a request points at
+ * lives until the answer has gone out. */
+#ifndef SERVER_HTTP_EXCHANGE_H
+#define SERVER_HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUE_MAX = 256 };
+
+/* A named value of the query or of a form. Neither text need end with 0; both may hold any byte. */
+struct field {
+    const char *name;
+    size_t name_length;
+    const char *value;
+    size_t length;
+};
+
+struct request {
+    const char *method, *path;   /* the path is decoded and has no query */
+    const char *content_type;    /* "" where there is none */
+    char id[REQUEST_ID_MAX + 1]; /* the client's, or one of our own */
+    struct field query[REQUEST_FIELDS_MAX];
+    size_t query_count;
+    const struct field *form; /* the fields of a form body; files are fields, too */
+    size_t form_count;
+    const uint8_t *body; /* of any other body; NULL where it is empty */
+    size_t size;
+};
+
+/* Whether the request's media type is `type` ("application/json"), whatever parameters it has. */
+bool request_is(const struct request *request, const char *type);
+
+struct header {
+    const char *name; /* lives as long as the program */
+    char value[HEADER_VALUE_MAX];
+};
+
+struct response {
+    unsigned status; /* 0: there is no answer yet */
+    const char *type;
+    const char *body;
+    size_t size;
+    bool owned; /* free(body) when it has gone out */
+    bool close; /* and the connection after it */
+    struct header headers[RESPONSE_HEADERS_MAX];
+    size_t header_count;
+};
+
+/* Gives the answer; `body` must live as long as the program. */
+void response_static(struct response *response, unsigned status, const char *type, const char *body, size_t size);
+
+/* Gives the answer and takes over `body`, which comes from malloc. */
+void response_owned(struct response *response, unsigned status, const char *type, char *body, size_t size);
+
+/* Adds a header. One that would not fit is left out: a cut value would say something else. */
+__attribute__((format(printf, 3, 4))) void response_header(struct response *response, const char *name,
+                                                           const char *format, ...);
+
+/* Takes the answer back and frees its body. */
+void response_clear(struct response *response);
+
+/* What to do with a request's body. */
+enum body_use {
+    BODY_DROP,  /* nothing: read it and forget it */
+    BODY_BYTES, /* collect it into request.body */
+    BODY_FORM   /* take it apart into request.form */
+};
+
+struct route;
+
+struct exchange {
+    struct request request;
+    struct response response;
+    enum body_use use;         /* set when the headers are there */
+    const struct route *route; /* NULL where there is none */
+};
+
+#endif

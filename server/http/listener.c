@@ -1,0 +1,103 @@
+#include "server/http/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { HOST_MAX = 256, PORT_TEXT_MAX = 6 };
+
+struct place {
+    char host[HOST_MAX], port[PORT_TEXT_MAX];
+};
+
+static bool valid_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < PORT_TEXT_MAX && text[digits] == '\0' && atoi(text) <= 65535;
+}
+
+/* Takes "host:port" or "[host]:port" apart. */
+static bool split(const char *where, struct place *place)
+{
+    const char *colon = strrchr(where, ':'), *host = where, *end = colon;
+
+    if (!colon || !valid_port(colon + 1))
+        return false;
+    if (*host == '[') {
+        host++;
+        end--;
+        if (end < host || *end != ']')
+            return false;
+    } else if (memchr(host, ':', (size_t)(end - host))) {
+        return false; /* an IPv6 address without brackets: which colon is the port's? */
+    }
+    if (end == host || end - host >= HOST_MAX)
+        return false;
+    snprintf(place->host, sizeof place->host, "%.*s", (int)(end - host), host);
+    snprintf(place->port, sizeof place->port, "%s", colon + 1);
+    return true;
+}
+
+/* A listening socket at `address`, or -1 with errno set. */
+static int listen_at(const struct addrinfo *address)
+{
+    int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    /* A restart need not wait for the old connections' TIME_WAIT. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static void write_url(struct listener *listener)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    char host[HOST_MAX] = "?", port[PORT_TEXT_MAX] = "0";
+
+    getsockname(listener->socket, (struct sockaddr *)&address, &length);
+    getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    bool brackets = strchr(host, ':') != NULL;
+    snprintf(listener->url, sizeof listener->url, "http://%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "",
+             port);
+}
+
+static enum esp_status explain(const char *where, int why, struct esp_error *err)
+{
+    const char *advice = why == EADDRINUSE      ? "; another program listens there: stop it or choose another port"
+                         : why == EACCES        ? "; ports below 1024 need a privilege: choose a higher one"
+                         : why == EADDRNOTAVAIL ? "; this machine does not have that address"
+                                                : "";
+    return esp_fail(err, ESP_ERROR_IO, "cannot listen at %s: %s%s", where, strerror(why), advice);
+}
+
+enum esp_status listener_open(struct listener *listener, const char *where, struct esp_error *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    struct place place;
+
+    if (!split(where, &place))
+        return esp_fail(err, ESP_ERROR_ARGUMENT,
+                        "cannot listen at '%s'; give ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080", where);
+    int code = getaddrinfo(place.host, place.port, &hints, &found);
+    if (code)
+        return esp_fail(err, ESP_ERROR_ARGUMENT, "cannot listen at %s: %s", where, gai_strerror(code));
+    listener->socket = listen_at(found);
+    int why = errno;
+    freeaddrinfo(found);
+    if (listener->socket < 0)
+        return explain(where, why, err);
+    write_url(listener);
+    return ESP_OK;
+}

@@ -1,0 +1,17 @@
+/* The socket on which the server listens. */
+#ifndef SERVER_HTTP_LISTENER_H
+#define SERVER_HTTP_LISTENER_H
+
+#include "espalier/error.h"
+
+enum { LISTENER_URL_MAX = 300 };
+
+struct listener {
+    int socket;                 /* close it when done */
+    char url[LISTENER_URL_MAX]; /* "http://127.0.0.1:8080", with the port that it really got */
+};
+
+/* `where` is ADDRESS:PORT; IPv6 in brackets; port 0 takes a free one. The text of an error says what to do. */
+enum esp_status listener_open(struct listener *listener, const char *where, struct esp_error *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* Options as members of a JSON object, with strict types: `{"categories": ["cat"], "attention": {"cat": 2.0}, "top":
+ * 3}`. Whoever includes this need not know the JSON library. */
+#ifndef SERVER_OPTIONS_JSON_H
+#define SERVER_OPTIONS_JSON_H
+
+#include "server/options.h"
+
+/* A JSON object that has been read. */
+struct document;
+
+/* Reads `text`. Answers and gives NULL where it is no object, malformed (400), or has the same member twice (422). */
+struct document *document_open(const void *text, size_t size, struct response *response);
+void document_close(struct document **document);
+
+/* Takes the text of the member `name`; it lives as long as the document, and is no option any more. *text is NULL where
+ * there is no such member; one that is no string is 422. */
+bool document_take_text(struct document *document, const char *name, const char **text, size_t *length,
+                        struct response *response);
+
+/* Takes every member as an option. */
+bool document_options(const struct document *document, struct options *options, struct response *response);
+
+#endif

@@ -1,0 +1,31 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from daemon import Daemon  # noqa: E402
+from pictures import orange  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    """One daemon for the tests of a file."""
+    with Daemon() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A JPEG of an orange thing, 160 x 120."""
+    return orange()
+
+
+@pytest.fixture(autouse=True)
+def still_serving(request):
+    """After every test that shared a daemon: the next request works."""
+    yield
+    if "daemon" in request.fixturenames:
+        answer = request.getfixturevalue("daemon").classify(orange(), "?categories=orange")
+        assert answer.status == 200

@@ -1,0 +1,276 @@
+"""The other routes, the queue, deadlines, and stopping."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from daemon import BINARY, ROOT, Daemon, read_answer
+from pictures import jpeg, scene
+
+
+def test_health(daemon):
+    assert daemon.get("/healthz").status == 200
+    assert daemon.get("/readyz").status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/categories", "/openapi.yaml"])
+def test_head_is_like_get(daemon, path):
+    get, head = daemon.get(path), daemon.request("HEAD", path)
+    assert head.status == get.status == 200 and head.body == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_options_says_what_is_allowed(daemon):
+    answer = daemon.request("OPTIONS", "/classify")
+    assert answer.status == 204 and "POST" in answer.headers["allow"]
+
+
+def nodes_of(node):
+    yield node
+    for child in node.get("children", []):
+        yield from nodes_of(child)
+
+
+def test_categories(daemon):
+    document = daemon.get("/categories").json
+    nodes = list(nodes_of(document["tree"]))
+    assert len(nodes) == 227
+    assert sum("children" not in node for node in nodes) == 200
+    by_path = {node["path"]: node for node in nodes}
+    assert by_path["animal/cat/tabby"]["macs"] == 442380 and by_path["animal/cat/tabby"]["parameters"] == 6937
+    assert by_path["trunk"]["macs"] == 24551424
+    assert by_path["animal/cat/tabby"]["label"].startswith("tabby")
+
+
+def test_page_and_description(daemon):
+    page = daemon.get("/")
+    assert page.headers["content-type"].startswith("text/html") and b"<html" in page.body
+    assert daemon.get("/openapi.yaml").body == (ROOT / "api" / "openapi.yaml").read_bytes()
+
+
+def test_metrics_count(daemon, picture):
+    before = daemon.metric("espalier_macs_total")
+    daemon.classify(picture, "?categories=tabby")
+    assert daemon.metric("espalier_macs_total") - before == 44163084
+    text = daemon.get("/metrics")
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    body = text.body.decode()
+    assert re.search(r'espalier_requests_total\{[^}]*route="/classify"[^}]*code="200"[^}]*\} \d+', body)
+    assert 'espalier_build_info{' in body
+    for line in body.splitlines():
+        assert re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[^}]*\})? [-+0-9.e]+", line), line
+    for name in re.findall(r"^([a-z_]+)(?:\{| )", body, re.MULTILINE):
+        assert f"# TYPE {name} " in body
+
+
+def test_many_clients_at_once(daemon, picture):
+    """Every answer is that of its own request."""
+    names = ["tabby", "orange", "lemon", "school_bus", "teapot", "goldfish", "beacon", "barrel"]
+    expected = {n: daemon.classify(picture, f"?categories={n}").json["predictions"] for n in names}
+    wrong = []
+
+    def work(name):
+        for _ in range(25):
+            answer = daemon.classify(picture, f"?categories={name}")
+            if answer.status != 200 or answer.json["predictions"] != expected[name]:
+                wrong.append((name, answer.body))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+class Busy:
+    """A daemon with one instance that is busy for a while: plain kernels, and large pictures that wait in the queue."""
+
+    def __init__(self, **flags):
+        self.daemon = Daemon(instances=1, kernels="plain", **flags)
+        self.photo = jpeg(scene(6000, 4500), quality=90)
+        self.answers = []
+
+    def __enter__(self):
+        self.daemon.__enter__()
+        return self
+
+    def __exit__(self, *problem):
+        for thread in getattr(self, "threads", []):
+            thread.join()
+        self.daemon.__exit__(*problem)
+
+    def occupy(self, count):
+        """Sends `count` slow requests at once, and waits until one runs and the others wait."""
+        def send():
+            try:
+                self.answers.append(self.daemon.classify(self.photo))
+            except (OSError, http.client.HTTPException):
+                pass  # the daemon is gone: the test knows whether it may be
+
+        self.threads = [threading.Thread(target=send) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+
+def test_full_queue(picture):
+    with Busy(queue_depth=1) as busy:
+        busy.occupy(8)
+        for thread in busy.threads:
+            thread.join()
+        codes = sorted(answer.status for answer in busy.answers)
+        assert set(codes) == {200, 429}
+        refused = next(answer for answer in busy.answers if answer.status == 429)
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json["retry_after_ms"] > 0
+        assert busy.daemon.metric("espalier_rejected_total") >= 1
+        assert busy.daemon.classify(picture).status == 200
+
+
+def test_deadline_in_the_queue():
+    with Busy() as busy:
+        busy.occupy(4)
+        busy.daemon.wait_for_metric("espalier_instances_busy", 1)
+        answer = busy.daemon.classify(busy.photo, "?timeout_ms=1")
+        assert answer.status == 504, answer.body
+
+
+def test_a_slow_model_does_not_block_other_routes():
+    with Busy() as busy:
+        busy.occupy(6)
+        busy.daemon.wait_for_metric("espalier_instances_busy", 1)
+        for _ in range(10):
+            assert busy.daemon.get("/healthz").status == 200
+
+
+def test_stop_with_requests_in_flight():
+    """SIGTERM: every request that was taken is answered, new ones are not, exit 0."""
+    with Busy(drain_timeout_ms=120000) as busy:
+        busy.occupy(4)
+        end = time.monotonic() + 30
+        while busy.daemon.metric("espalier_instances_busy") + busy.daemon.metric("espalier_queue_depth") < 4:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        busy.daemon.process.send_signal(signal.SIGTERM)
+        for thread in busy.threads:
+            thread.join()
+        assert [answer.status for answer in busy.answers] == [200] * 4
+        assert busy.daemon.process.wait(30) == 0
+        with pytest.raises(OSError):
+            busy.daemon.get("/healthz")
+
+
+def test_stop_with_idle_connections():
+    with Daemon() as daemon:
+        connection = daemon.connect()
+        connection.request("GET", "/healthz")
+        assert read_answer(connection).status == 200
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_by_signal(number):
+    """Often, as it must not depend on which thread the signal comes to."""
+    for _ in range(8):
+        with Daemon() as daemon:
+            daemon.process.send_signal(number)
+            assert daemon.process.wait(20) == 0
+
+
+def test_second_signal_stops_at_once():
+    with Busy() as busy:
+        busy.occupy(6)
+        busy.daemon.wait_for_metric("espalier_instances_busy", 1)
+        busy.daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        busy.daemon.process.send_signal(signal.SIGTERM)
+        assert busy.daemon.process.wait(20) == 1
+        busy.daemon.expected_exit = 1
+
+
+def run(*arguments, **environment):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+
+
+def test_settings_from_the_environment(picture):
+    os.environ["ESPALIER_INSTANCES"] = "3"
+    try:
+        with Daemon() as daemon:
+            assert daemon.metric("espalier_instances") == 3
+        with Daemon(instances=2) as daemon:  # a flag beats the environment
+            assert daemon.metric("espalier_instances") == 2
+    finally:
+        del os.environ["ESPALIER_INSTANCES"]
+
+
+@pytest.mark.parametrize("arguments", [("serve", "--queue-depth", "0"), ("serve", "--queue-depth", "x"), ("serve", "--nonsense"),
+                                       ("serve", "--listen", "nowhere"), ("serve", "extra"), ("dance",), (),
+                                       ("inspect", "extra"), ("classify",)])
+def test_bad_command_lines(arguments):
+    result = run(*arguments)
+    assert result.returncode == 2 and result.stderr and not result.stdout
+
+
+def test_help_and_version():
+    for arguments in (("--help",), ("serve", "--help"), ("classify", "--help"), ("inspect", "--help"), ("--version",)):
+        result = run(*arguments)
+        assert result.returncode == 0 and result.stdout
+    text = run("serve", "--help").stdout
+    for name in ("--listen", "--queue-depth", "--instances", "--model", "ESPALIER_QUEUE_DEPTH"):
+        assert name in text
+
+
+def test_bad_setting_in_the_environment():
+    result = run("serve", ESPALIER_QUEUE_DEPTH="many")
+    assert result.returncode == 2 and "ESPALIER_QUEUE_DEPTH" in result.stderr
+
+
+def test_port_in_use(daemon):
+    result = run("serve", "--listen", f"127.0.0.1:{daemon.port}")
+    assert result.returncode == 1 and str(daemon.port) in result.stderr
+
+
+def test_missing_model():
+    result = run("serve", "--model", "/nowhere", "--listen", "127.0.0.1:0")
+    assert result.returncode == 1 and "/nowhere" in result.stderr
+
+
+def test_ipv6():
+    try:
+        with Daemon(listen="[::1]:0") as daemon:
+            assert daemon.get("/healthz").status == 200
+    except RuntimeError as problem:
+        pytest.skip(f"no IPv6 here: {problem}")
+
+
+def test_inspect():
+    result = run("inspect")
+    assert result.returncode == 0
+    assert "295.9 M" in result.stdout and "4.31 M" in result.stdout and "animal" in result.stdout
+    assert "tabby" in run("inspect", "--leaves").stdout
+
+
+def test_classify_without_the_daemon(daemon, picture, tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(picture)
+    result = run("classify", str(path), "--categories", "fruit_or_vegetable,tabby", "--attention", "orange:1.5", "--top", "3", "--json")
+    assert result.returncode == 0, result.stderr
+    expected = daemon.classify(picture, "?categories=fruit_or_vegetable,tabby&attention=orange:1.5&top=3").json
+    answer = json.loads(result.stdout)
+    assert answer["predictions"] == expected["predictions"]
+    assert answer["cost"]["macs"] == expected["cost"]["macs"]
+    text = run("classify", str(path), str(path))
+    assert text.returncode == 0 and text.stdout.count("a.jpg") == 2
+    broken = tmp_path / "b.jpg"
+    broken.write_bytes(picture[:100])
+    result = run("classify", str(broken), str(path))
+    assert result.returncode == 1 and "b.jpg" in result.stderr and "a.jpg" in result.stdout
+    assert run("classify", str(path), "--categories", "tabbi").returncode == 2

@@ -1,0 +1,244 @@
+/* The rooms of the server that need no network: settings, queue, base64, CPU quotas, figures. */
+#include "server/base64.h"
+#include "server/cpus.h"
+#include "server/figures.h"
+#include "server/queue.h"
+#include "server/settings.h"
+#include "tests/support/support.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct settings settings;
+static struct esp_error err;
+
+static enum esp_status read_flags(int count, const char *const *flags)
+{
+    char *argv[16] = {(char *)"serve"};
+    for (int i = 0; i < count; i++)
+        argv[i + 1] = (char *)flags[i];
+    err = (struct esp_error){0};
+    return settings_read(&settings, count + 1, argv, &err);
+}
+
+#define READ(...) read_flags(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+
+START_TEST(test_settings)
+{
+    ck_assert_int_eq(read_flags(0, NULL), ESP_OK);
+    ck_assert_str_eq(settings.listen, "127.0.0.1:8080");
+    ck_assert_uint_eq(settings.instances, 0);
+    ck_assert_int_eq(READ("--queue-depth", "7", "--listen=[::1]:0"), ESP_OK);
+    ck_assert_uint_eq(settings.queue_depth, 7);
+    ck_assert_str_eq(settings.listen, "[::1]:0");
+    ck_assert_int_eq(READ("--queue-depth", "0"), ESP_ERROR_ARGUMENT);
+    ck_assert(strstr(err.text, "--queue-depth") && strstr(err.text, "from 1"));
+    ck_assert_int_eq(READ("--queue-depth", " 7"), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(READ("--queue-depth", "99999999999999999999"), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(READ("--queue-depth"), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(READ("--queue", "7"), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(READ("stray"), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(READ("--nonsense", "--help"), ESP_OK);
+    ck_assert(settings.help);
+}
+END_TEST
+
+START_TEST(test_settings_from_the_environment)
+{
+    setenv("ESPALIER_QUEUE_DEPTH", "9", 1);
+    setenv("ESPALIER_KERNELS", "plain", 1);
+    ck_assert_int_eq(READ("--kernels=openblas"), ESP_OK);
+    ck_assert_uint_eq(settings.queue_depth, 9);
+    ck_assert_str_eq(settings.kernels, "openblas");
+    setenv("ESPALIER_QUEUE_DEPTH", "-9", 1);
+    ck_assert_int_eq(read_flags(0, NULL), ESP_ERROR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "ESPALIER_QUEUE_DEPTH"));
+    unsetenv("ESPALIER_QUEUE_DEPTH");
+    unsetenv("ESPALIER_KERNELS");
+}
+END_TEST
+
+START_TEST(test_queue_is_bounded_and_fair)
+{
+    static int items[5];
+    struct queue *queue = queue_create(3);
+
+    for (int round = 0; round < 4; round++) { /* the ring goes round */
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(queue_push(queue, &items[i]), QUEUE_OK);
+        ck_assert_int_eq(queue_push(queue, &items[3]), QUEUE_FULL);
+        ck_assert_uint_eq(queue_length(queue), 3);
+        ck_assert_ptr_eq(queue_pop(queue), &items[0]);
+        ck_assert_int_eq(queue_push(queue, &items[4]), QUEUE_OK);
+        ck_assert_ptr_eq(queue_pop(queue), &items[1]);
+        ck_assert_ptr_eq(queue_pop(queue), &items[2]);
+        ck_assert_ptr_eq(queue_pop(queue), &items[4]);
+    }
+    queue_push(queue, &items[0]);
+    queue_close(queue);
+    ck_assert_int_eq(queue_push(queue, &items[1]), QUEUE_CLOSED);
+    ck_assert_ptr_eq(queue_pop(queue), &items[0]); /* what was taken is still handed out */
+    ck_assert_ptr_null(queue_pop(queue));
+    queue_destroy(&queue);
+    ck_assert_ptr_null(queue);
+}
+END_TEST
+
+enum { PRODUCED = 20000 };
+static int produced[PRODUCED], seen[PRODUCED];
+
+static void *consume(void *queue)
+{
+    for (int *item; (item = queue_pop(queue));)
+        __atomic_fetch_add(&seen[item - produced], 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+START_TEST(test_queue_hands_each_item_out_once)
+{
+    struct queue *queue = queue_create(16);
+    pthread_t threads[3];
+
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, consume, queue);
+    for (int i = 0; i < PRODUCED; i++)
+        while (queue_push(queue, &produced[i]) == QUEUE_FULL)
+            ;
+    queue_close(queue);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PRODUCED; i++)
+        ck_assert_int_eq(seen[i], 1);
+    queue_destroy(&queue);
+}
+END_TEST
+
+static bool decodes(const char *text, const char *expected)
+{
+    uint8_t out[64];
+    size_t size;
+    return base64_decode(text, strlen(text), out, &size) && size == strlen(expected) &&
+           memcmp(out, expected, size) == 0;
+}
+
+START_TEST(test_base64)
+{
+    static const char *const bad[] = {
+        "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zm9v\n", "Zm 9", "Zm9-", "=m9v", "Zg==Zg=="};
+
+    ck_assert(decodes("", "") && decodes("Zg==", "f") && decodes("Zm8=", "fo") && decodes("Zm9v", "foo"));
+    ck_assert(decodes("Zm9vYg==", "foob") && decodes("Zm9vYmE=", "fooba") &&
+              decodes("Pz8/Pj4+", "?"
+                                  "?"
+                                  "?>>>"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (decodes(bad[i], "f") || decodes(bad[i], "fo") || decodes(bad[i], "foo") || decodes(bad[i], ""))
+            ck_abort_msg("\"%s\" was decoded", bad[i]);
+}
+END_TEST
+
+static char root[64];
+
+static void put(const char *path, const char *text)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(full, 0700);
+        *slash = '/';
+    }
+    FILE *out = fopen(full, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void new_root(void)
+{
+    strcpy(root, "/tmp/espalier-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+}
+
+static void remove_root(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", root);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(test_cpu_quota_of_cgroup_2)
+{
+    new_root();
+    ck_assert_uint_eq(cpus_quota(root), 0);
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    ck_assert_uint_eq(cpus_quota(root), 0);
+    put("/sys/fs/cgroup/a/b/cpu.max", "250000 100000\n");
+    ck_assert_uint_eq(cpus_quota(root), 3); /* rounded up */
+    put("/sys/fs/cgroup/a/cpu.max", "50000 100000\n");
+    ck_assert_uint_eq(cpus_quota(root), 1); /* the parent's is smaller */
+    put("/sys/fs/cgroup/cpu.max", "nonsense\n");
+    ck_assert_uint_eq(cpus_quota(root), 1);
+    remove_root();
+}
+END_TEST
+
+START_TEST(test_cpu_quota_of_cgroup_1)
+{
+    new_root();
+    put("/proc/self/cgroup", "5:memory:/x\n4:cpu,cpuacct:/x\n0::/\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "100000\n");
+    ck_assert_uint_eq(cpus_quota(root), 0);
+    put("/sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "400000\n");
+    ck_assert_uint_eq(cpus_quota(root), 4);
+    remove_root();
+    ck_assert_uint_ge(cpus_usable(), 1);
+}
+END_TEST
+
+START_TEST(test_figures)
+{
+    static const struct {
+        uint64_t value;
+        const char *text;
+    } rows[] = {{0, "0"},
+                {999, "999"},
+                {1000, "1.00 k"},
+                {6937, "6.94 k"},
+                {442380, "442.4 k"},
+                {999949, "999.9 k"},
+                {999999, "1.00 M"},
+                {4311400, "4.31 M"},
+                {295872864, "295.9 M"},
+                {12000000000, "12.0 G"}};
+    char text[FIGURE_MAX];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_str_eq(figure_write(rows[i].value, text), rows[i].text);
+    ck_assert_double_eq(figure_excluded(44163084, 295872864), 0.8507);
+    ck_assert_double_eq(figure_excluded(5, 5), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("server");
+    TCase *tests = tcase_create("server");
+
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, test_settings);
+    tcase_add_test(tests, test_settings_from_the_environment);
+    tcase_add_test(tests, test_queue_is_bounded_and_fair);
+    tcase_add_test(tests, test_queue_hands_each_item_out_once);
+    tcase_add_test(tests, test_base64);
+    tcase_add_test(tests, test_cpu_quota_of_cgroup_2);
+    tcase_add_test(tests, test_cpu_quota_of_cgroup_1);
+    tcase_add_test(tests, test_figures);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
