@@ -31,7 +31,8 @@ static enum esp_status read_all(int file, const char *path, size_t limit, uint8_
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return esp_fail(err, ESP_ERROR_IO, "%s: %s", path, got ? strerror(errno) : "became shorter while it was read");
+            return esp_fail(err, ESP_ERROR_IO, "%s: %s", path,
+                            got ? strerror(errno) : "became shorter while it was read");
         done += (size_t)got;
     }
     return ESP_OK;

@@ -15,7 +15,8 @@ struct esp_instance {
     void *workspace; /* of the kernels */
 };
 
-enum esp_status esp_instance_create(esp_instance **instance, const esp_model *model, size_t batch, struct esp_error *err)
+enum esp_status esp_instance_create(esp_instance **instance, const esp_model *model, size_t batch,
+                                    struct esp_error *err)
 {
     struct esp_instance *made;
     size_t floats;
@@ -32,7 +33,8 @@ enum esp_status esp_instance_create(esp_instance **instance, const esp_model *mo
     }
     if (!made || !made->arenas || !made->workspace) {
         esp_instance_destroy(&made);
-        return esp_fail(err, ESP_ERROR_MEMORY, "no memory for an instance: its activations take %zu bytes for each image",
+        return esp_fail(err, ESP_ERROR_MEMORY,
+                        "no memory for an instance: its activations take %zu bytes for each image",
                         model->info.activation_bytes);
     }
     *instance = made;
@@ -58,8 +60,8 @@ float *esp_instance_input(esp_instance *instance, size_t index)
 struct run {
     struct esp_instance *instance;
     struct esp_job *jobs;
-    size_t count;                /* of jobs */
-    size_t here[ESP_BATCH_MAX];  /* the jobs that run the node in hand */
+    size_t count;               /* of jobs */
+    size_t here[ESP_BATCH_MAX]; /* the jobs that run the node in hand */
     size_t here_count;
 };
 

@@ -22,7 +22,8 @@ static bool read_activation(const json_t *object, const char *member, enum esp_a
 {
     static const char *const names[] = {"none", "relu", "relu6", "silu", "hard_swish", "sigmoid", "hard_sigmoid"};
     const json_t *value = json_object_get(object, member);
-    size_t first = gate ? ESP_ACTIVATION_SIGMOID : 0, last = gate ? ESP_ACTIVATION_HARD_SIGMOID : ESP_ACTIVATION_HARD_SWISH;
+    size_t first = gate ? ESP_ACTIVATION_SIGMOID : 0,
+           last = gate ? ESP_ACTIVATION_HARD_SIGMOID : ESP_ACTIVATION_HARD_SWISH;
 
     *activation = otherwise;
     for (size_t i = first; json_is_string(value) && i <= last; i++)
@@ -37,7 +38,8 @@ static bool read_activation(const json_t *object, const char *member, enum esp_a
     return false;
 }
 
-static bool read_window(struct esp_window *w, const json_t *object, bool dilation, const char *where, struct esp_error *err)
+static bool read_window(struct esp_window *w, const json_t *object, bool dilation, const char *where,
+                        struct esp_error *err)
 {
     w->dilation_h = w->dilation_w = 1;
     return esp_json_pair(object, "kernel", 1, ESP_EXTENT_MAX, 0, &w->kernel_h, &w->kernel_w, where, err) &&
@@ -46,10 +48,11 @@ static bool read_window(struct esp_window *w, const json_t *object, bool dilatio
             esp_json_pair(object, "dilation", 1, ESP_EXTENT_MAX, 1, &w->dilation_h, &w->dilation_w, where, err));
 }
 
-static enum esp_status read_conv(struct esp_layer *layer, const json_t *object, const char *where, struct esp_error *err)
+static enum esp_status read_conv(struct esp_layer *layer, const json_t *object, const char *where,
+                                 struct esp_error *err)
 {
-    static const char *const members[] = {"op",     "name", "out",        "kernel", "stride", "padding", "dilation",
-                                          "groups", "bias", "activation", NULL};
+    static const char *const members[] = {"op",       "name",   "out",  "kernel",     "stride", "padding",
+                                          "dilation", "groups", "bias", "activation", NULL};
     struct esp_window *w = &layer->window;
 
     if (esp_json_members(object, members, where, err) &&
@@ -63,7 +66,8 @@ static enum esp_status read_conv(struct esp_layer *layer, const json_t *object, 
     return ESP_ERROR_MODEL;
 }
 
-static enum esp_status read_linear(struct esp_layer *layer, const json_t *object, const char *where, struct esp_error *err)
+static enum esp_status read_linear(struct esp_layer *layer, const json_t *object, const char *where,
+                                   struct esp_error *err)
 {
     static const char *const members[] = {"op", "name", "out", "bias", "activation", NULL};
 
@@ -75,8 +79,10 @@ static enum esp_status read_linear(struct esp_layer *layer, const json_t *object
     return ESP_ERROR_MODEL;
 }
 
-/* The stride is the kernel unless said otherwise, and the padding at most half of the kernel, so that no window is empty. */
-static enum esp_status read_pool(struct esp_layer *layer, const json_t *object, const char *where, struct esp_error *err)
+/* The stride is the kernel unless said otherwise, and the padding at most half of the kernel, so that no window is
+ * empty. */
+static enum esp_status read_pool(struct esp_layer *layer, const json_t *object, const char *where,
+                                 struct esp_error *err)
 {
     static const char *const max_members[] = {"op", "kernel", "stride", "padding", NULL};
     static const char *const average_members[] = {"op", "kernel", "stride", "padding", "count_padding", NULL};
@@ -131,7 +137,8 @@ static enum esp_status read_residual(struct esp_layer *layer, const json_t *obje
     return status;
 }
 
-static enum esp_status read_simple(struct esp_layer *layer, const json_t *object, const char *where, struct esp_error *err)
+static enum esp_status read_simple(struct esp_layer *layer, const json_t *object, const char *where,
+                                   struct esp_error *err)
 {
     static const char *const average_members[] = {"op", NULL};
     static const char *const activation_members[] = {"op", "activation", NULL};
@@ -145,11 +152,14 @@ static enum esp_status read_simple(struct esp_layer *layer, const json_t *object
 
 static bool read_op(const json_t *object, enum esp_layer_op *op)
 {
-    static const char *const names[] = {
-        [ESP_LAYER_CONV] = "conv",         [ESP_LAYER_LINEAR] = "linear",
-        [ESP_LAYER_RESIDUAL] = "residual", [ESP_LAYER_MAX_POOL] = "max_pool",
-        [ESP_LAYER_AVG_POOL] = "avg_pool", [ESP_LAYER_GLOBAL_AVG_POOL] = "global_avg_pool",
-        [ESP_LAYER_ACTIVATION] = "activation", [ESP_LAYER_SQUEEZE_EXCITATION] = "squeeze_excitation"};
+    static const char *const names[] = {[ESP_LAYER_CONV] = "conv",
+                                        [ESP_LAYER_LINEAR] = "linear",
+                                        [ESP_LAYER_RESIDUAL] = "residual",
+                                        [ESP_LAYER_MAX_POOL] = "max_pool",
+                                        [ESP_LAYER_AVG_POOL] = "avg_pool",
+                                        [ESP_LAYER_GLOBAL_AVG_POOL] = "global_avg_pool",
+                                        [ESP_LAYER_ACTIVATION] = "activation",
+                                        [ESP_LAYER_SQUEEZE_EXCITATION] = "squeeze_excitation"};
     const char *text = json_string_value(json_object_get(object, "op"));
 
     for (size_t i = 0; text && i < sizeof names / sizeof *names; i++)
@@ -162,7 +172,8 @@ static bool read_op(const json_t *object, enum esp_layer_op *op)
 
 static bool has_tensors(enum esp_layer_op op)
 {
-    return op == ESP_LAYER_CONV || op == ESP_LAYER_LINEAR || op == ESP_LAYER_RESIDUAL || op == ESP_LAYER_SQUEEZE_EXCITATION;
+    return op == ESP_LAYER_CONV || op == ESP_LAYER_LINEAR || op == ESP_LAYER_RESIDUAL ||
+           op == ESP_LAYER_SQUEEZE_EXCITATION;
 }
 
 /* Layers with tensors need a name; it is unique in its list, and "head" belongs to the node's head. */
@@ -175,7 +186,8 @@ static enum esp_status read_name(struct esp_layers *layers, size_t index, const 
     if (has_tensors(layer->op)) {
         if (!name || !*name || strlen(name) > ESP_NAME_MAX || strcmp(name, "head") == 0 ||
             strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
-            return esp_fail(err, ESP_ERROR_MODEL, "%s: layer %zu has no proper name: [a-z0-9_]+, not \"head\"", path, index + 1);
+            return esp_fail(err, ESP_ERROR_MODEL, "%s: layer %zu has no proper name: [a-z0-9_]+, not \"head\"", path,
+                            index + 1);
         for (size_t i = 0; i < index; i++)
             if (strcmp(layers->items[i].name, name) == 0)
                 return esp_fail(err, ESP_ERROR_MODEL, "%s: two layers are called %s", path, name);
@@ -220,7 +232,8 @@ static enum esp_status read_layers(struct esp_layers *layers, const json_t *list
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *object = json_array_get(list, i);
         if (!read_op(object, &layers->items[i].op))
-            return esp_fail(err, ESP_ERROR_MODEL, "%s: layer %zu has no op that this version knows", place->path, i + 1);
+            return esp_fail(err, ESP_ERROR_MODEL, "%s: layer %zu has no op that this version knows", place->path,
+                            i + 1);
         layers->count = i + 1;
         enum esp_status status = read_name(layers, i, object, place->path, err);
         if (status == ESP_OK)

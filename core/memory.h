@@ -8,8 +8,8 @@
 
 enum { ESP_ALIGNMENT = 64 }; /* bytes: a cache line, and an AVX-512 register */
 
-/* `count` elements of `size` bytes, zeroed and aligned to ESP_ALIGNMENT; NULL where the product overflows, or the system
- * gives no memory. A product of 0 gives a pointer that may be freed. Free with esp_free; NULL is fine there. */
+/* `count` elements of `size` bytes, zeroed and aligned to ESP_ALIGNMENT; NULL where the product overflows, or the
+ * system gives no memory. A product of 0 gives a pointer that may be freed. Free with esp_free; NULL is fine there. */
 void *esp_alloc(size_t count, size_t size);
 void esp_free(void *memory);
 

@@ -183,7 +183,8 @@ static enum esp_status fetch(struct loading *load, const char *path, const char 
     snprintf(name, sizeof name, "%s:%s.%s", path, layer, kind);
     struct esp_tensor *tensor = esp_safetensors_find(&load->file, name);
     if (!tensor)
-        return esp_fail(load->err, ESP_ERROR_MODEL, "model.safetensors has no tensor %s, which model.json asks for", name);
+        return esp_fail(load->err, ESP_ERROR_MODEL, "model.safetensors has no tensor %s, which model.json asks for",
+                        name);
     if (tensor->dtype == ESP_U8)
         return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s: weights have to be F32, F16 or BF16", name);
     same = tensor->rank == rank;
@@ -194,8 +195,8 @@ static enum esp_status fetch(struct loading *load, const char *path, const char 
         size_t used = 0;
         for (unsigned i = 0; i < rank; i++)
             used += (size_t)snprintf(wanted + used, sizeof wanted - used, "%s%" PRIu64, i ? ", " : "", shape[i]);
-        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s does not have the shape [%s] that model.json asks for", name,
-                        wanted);
+        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s does not have the shape [%s] that model.json asks for",
+                        name, wanted);
     }
     if (!esp_tensor_floats(&load->file, tensor, load->floats))
         return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s holds a value that is not a finite number", name);
@@ -283,7 +284,8 @@ static enum esp_status check_all_used(const struct loading *load)
 {
     for (size_t i = 0; i < load->file.count; i++)
         if (!load->file.tensors[i].used)
-            return esp_fail(load->err, ESP_ERROR_MODEL, "model.safetensors: tensor %s belongs to no layer of model.json",
+            return esp_fail(load->err, ESP_ERROR_MODEL,
+                            "model.safetensors: tensor %s belongs to no layer of model.json",
                             load->file.tensors[i].name);
     return ESP_OK;
 }

@@ -1,9 +1,9 @@
 /* The inside of a model: the tree with programs and packed weights, and the plan of an instance's memory.
  *
  * An instance's arena for one image holds, in this order: the input; for each depth of the tree the output of the node
- * that runs there; and the scratch that the running segment needs. A node's output must stay until its subtree is done, and
- * nodes of one depth run one after the other, so a place for each depth serves every cutout. A thread that takes over a
- * subtree reads the parent's output in the owner's arena and uses its own arena for the depths below. */
+ * that runs there; and the scratch that the running segment needs. A node's output must stay until its subtree is done,
+ * and nodes of one depth run one after the other, so a place for each depth serves every cutout. A thread that takes
+ * over a subtree reads the parent's output in the owner's arena and uses its own arena for the depths below. */
 #ifndef ESP_CORE_MODEL_H
 #define ESP_CORE_MODEL_H
 
@@ -24,14 +24,14 @@ struct esp_model {
     const struct esp_kernels *kernels;
     char *name, *version;
     struct esp_node *nodes;
-    size_t *category_nodes;          /* [categories] */
-    size_t *by_path, *by_name;       /* [nodes], sorted */
-    size_t weight_bytes;             /* of packed weights, biases and heads */
-    uint8_t *weights;                /* read-only after loading */
-    size_t depths;                   /* levels, the trunk's included */
-    size_t *output_offset;           /* [depths], floats into an image's arena */
-    size_t scratch_offset, arena;    /* floats */
-    size_t workspace;                /* bytes, for the whole instance */
+    size_t *category_nodes;       /* [categories] */
+    size_t *by_path, *by_name;    /* [nodes], sorted */
+    size_t weight_bytes;          /* of packed weights, biases and heads */
+    uint8_t *weights;             /* read-only after loading */
+    size_t depths;                /* levels, the trunk's included */
+    size_t *output_offset;        /* [depths], floats into an image's arena */
+    size_t scratch_offset, arena; /* floats */
+    size_t workspace;             /* bytes, for the whole instance */
 };
 
 #endif

@@ -77,8 +77,8 @@ static size_t lower_bound(const struct esp_model *model, const size_t *order, ke
     return low;
 }
 
-static bool matches(const struct esp_model *model, const size_t *order, size_t position, key_function key, const char *name,
-                    size_t length)
+static bool matches(const struct esp_model *model, const size_t *order, size_t position, key_function key,
+                    const char *name, size_t length)
 {
     return position < model->info.nodes && compare_key(key(model, order[position]), name, length) == 0;
 }
@@ -97,18 +97,20 @@ static enum esp_status unknown(const struct esp_model *model, const char *name, 
     for (size_t i = 0; i < count; i++)
         used += (size_t)snprintf(offers + used, sizeof offers - used, "%s%.80s", i ? ", " : "; did you mean ",
                                  path_of(model, nodes[i]));
-    return esp_fail(err, ESP_ERROR_UNKNOWN_NAME, "no category or group is called \"%.*s\"%s%s", shown(length), name, offers,
-                    count ? "?" : "; GET /categories or `espalier inspect` lists them all");
+    return esp_fail(err, ESP_ERROR_UNKNOWN_NAME, "no category or group is called \"%.*s\"%s%s", shown(length), name,
+                    offers, count ? "?" : "; GET /categories or `espalier inspect` lists them all");
 }
 
 static enum esp_status ambiguous(const struct esp_model *model, size_t first, const char *name, size_t length,
                                  struct esp_error *err)
 {
-    return esp_fail(err, ESP_ERROR_NAME, "\"%.*s\" is the name of several categories: say %.150s or %.150s", shown(length), name,
-                    path_of(model, model->by_name[first]), path_of(model, model->by_name[first + 1]));
+    return esp_fail(err, ESP_ERROR_NAME, "\"%.*s\" is the name of several categories: say %.150s or %.150s",
+                    shown(length), name, path_of(model, model->by_name[first]),
+                    path_of(model, model->by_name[first + 1]));
 }
 
-enum esp_status esp_model_find(const esp_model *model, const char *name, size_t length, size_t *node, struct esp_error *err)
+enum esp_status esp_model_find(const esp_model *model, const char *name, size_t length, size_t *node,
+                               struct esp_error *err)
 {
     size_t position = lower_bound(model, model->by_path, path_of, name, length);
 

@@ -100,8 +100,9 @@ static enum esp_status window_shape(const struct lowering *low, const char *laye
     out->width = windowed(in.width, w->kernel_w, w->stride_w, w->padding_w, w->dilation_w);
     if (out->height && out->width)
         return ESP_OK;
-    return esp_fail(low->err, ESP_ERROR_MODEL, "%s: layer %s%s: its kernel of %u x %u does not fit its input of %u x %u",
-                    low->path, low->prefix, layer, w->kernel_h, w->kernel_w, in.height, in.width);
+    return esp_fail(low->err, ESP_ERROR_MODEL,
+                    "%s: layer %s%s: its kernel of %u x %u does not fit its input of %u x %u", low->path, low->prefix,
+                    layer, w->kernel_h, w->kernel_w, in.height, in.width);
 }
 
 static enum esp_status check_weights(const struct lowering *low, const char *layer, const struct esp_conv *conv)
@@ -112,8 +113,8 @@ static enum esp_status check_weights(const struct lowering *low, const char *lay
     if (!__builtin_mul_overflow(taps, filters, &weights) && weights <= ESP_TENSOR_MAX &&
         weights * ((uint64_t)conv->out.height * conv->out.width) <= ESP_MACS_MAX)
         return ESP_OK;
-    return esp_fail(low->err, ESP_ERROR_MODEL, "%s: layer %s%s: more weights than %zu, or more work than the limit", low->path,
-                    low->prefix, layer, ESP_TENSOR_MAX);
+    return esp_fail(low->err, ESP_ERROR_MODEL, "%s: layer %s%s: more weights than %zu, or more work than the limit",
+                    low->path, low->prefix, layer, ESP_TENSOR_MAX);
 }
 
 /* `step` holds window, groups, out channels, activation and bias. */
@@ -127,8 +128,9 @@ static enum esp_status emit_conv(struct lowering *low, struct esp_step step, con
     step.addend_value = SIZE_MAX;
     conv->in = value->shape;
     if (conv->in.channels % conv->groups || conv->out.channels % conv->groups)
-        return esp_fail(low->err, ESP_ERROR_MODEL, "%s: layer %s%s: %u groups do not divide its %u input and %u output channels",
-                        low->path, low->prefix, layer, conv->groups, conv->in.channels, conv->out.channels);
+        return esp_fail(low->err, ESP_ERROR_MODEL,
+                        "%s: layer %s%s: %u groups do not divide its %u input and %u output channels", low->path,
+                        low->prefix, layer, conv->groups, conv->in.channels, conv->out.channels);
     if ((status = window_shape(low, layer, &conv->window, conv->in, &conv->out)) != ESP_OK ||
         (status = check_shape(low, layer, conv->out)) != ESP_OK ||
         (status = check_weights(low, layer, conv)) != ESP_OK ||
@@ -185,8 +187,8 @@ static enum esp_status emit_average(struct lowering *low, struct value *value)
 }
 
 /* `op` is one whose output has the shape of its input. */
-static enum esp_status emit_same(struct lowering *low, enum esp_step_op op, enum esp_activation activation, size_t addend,
-                                 struct value *value)
+static enum esp_status emit_same(struct lowering *low, enum esp_step_op op, enum esp_activation activation,
+                                 size_t addend, struct value *value)
 {
     struct esp_step step = {.op = op, .addend_value = addend};
 
@@ -195,14 +197,16 @@ static enum esp_status emit_same(struct lowering *low, enum esp_step_op op, enum
     return emit(low, step, "", value);
 }
 
-static enum esp_status lower_squeeze_excitation(struct lowering *low, const struct esp_layer *layer, struct value *value)
+static enum esp_status lower_squeeze_excitation(struct lowering *low, const struct esp_layer *layer,
+                                                struct value *value)
 {
     struct value gates = *value;
     enum esp_status status;
 
     if ((status = emit_average(low, &gates)) != ESP_OK ||
         (status = emit_linear(low, layer->hidden, true, layer->activation, layer->name, ".fc1", &gates)) != ESP_OK ||
-        (status = emit_linear(low, value->shape.channels, true, ESP_ACTIVATION_NONE, layer->name, ".fc2", &gates)) != ESP_OK)
+        (status = emit_linear(low, value->shape.channels, true, ESP_ACTIVATION_NONE, layer->name, ".fc2", &gates)) !=
+            ESP_OK)
         return status;
     return emit_same(low, ESP_STEP_GATE, layer->gate, gates.id, value);
 }
@@ -214,7 +218,8 @@ static bool same_shape(struct esp_shape a, struct esp_shape b)
     return a.channels == b.channels && a.height == b.height && a.width == b.width;
 }
 
-/* Whether the step that wrote `body` can add the shortcut itself: a convolution of this body, still without activation. */
+/* Whether the step that wrote `body` can add the shortcut itself: a convolution of this body, still without activation.
+ */
 static bool can_fuse(const struct lowering *low, size_t first, const struct value *body)
 {
     const struct esp_step *last = low->program->count > first ? &low->program->steps[low->program->count - 1] : NULL;
@@ -238,9 +243,9 @@ static enum esp_status lower_residual(struct lowering *low, const struct esp_lay
     low->prefix[length] = 0;
     if (!same_shape(body.shape, shortcut.shape))
         return esp_fail(low->err, ESP_ERROR_MODEL,
-                        "%s: layer %s%s: its body gives %u x %u x %u, its shortcut %u x %u x %u", low->path, low->prefix,
-                        layer->name, body.shape.channels, body.shape.height, body.shape.width, shortcut.shape.channels,
-                        shortcut.shape.height, shortcut.shape.width);
+                        "%s: layer %s%s: its body gives %u x %u x %u, its shortcut %u x %u x %u", low->path,
+                        low->prefix, layer->name, body.shape.channels, body.shape.height, body.shape.width,
+                        shortcut.shape.channels, shortcut.shape.height, shortcut.shape.width);
     *value = body;
     if (!can_fuse(low, first, &body))
         return emit_same(low, ESP_STEP_ADD, layer->activation, shortcut.id, value);
@@ -328,7 +333,8 @@ enum esp_status esp_program_build(struct esp_program *program, const struct esp_
     if ((status = lower_layers(&low, layers, &value)) != ESP_OK)
         return status;
     /* A node without layers still has an output of its own, which its attention weight may change. */
-    if (program->count == 0 && (status = emit_same(&low, ESP_STEP_ACTIVATION, ESP_ACTIVATION_NONE, SIZE_MAX, &value)) != ESP_OK)
+    if (program->count == 0 &&
+        (status = emit_same(&low, ESP_STEP_ACTIVATION, ESP_ACTIVATION_NONE, SIZE_MAX, &value)) != ESP_OK)
         return status;
     program->output = value.shape;
     for (size_t i = 0; i < program->count; i++) {

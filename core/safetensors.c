@@ -90,7 +90,8 @@ static enum esp_status parse_tensor(struct esp_safetensors *file, const char *na
     if (!parse_dtype(json_string_value(json_object_get(entry, "dtype")), &tensor->dtype))
         return esp_fail(err, ESP_ERROR_MODEL, "tensor %s: dtype has to be F32, F16, BF16 or U8", name);
     enum esp_status status = parse_shape(tensor, json_object_get(entry, "shape"), err);
-    return status != ESP_OK ? status : parse_offsets(tensor, json_object_get(entry, "data_offsets"), data, file->size, err);
+    return status != ESP_OK ? status
+                            : parse_offsets(tensor, json_object_get(entry, "data_offsets"), data, file->size, err);
 }
 
 static int by_begin(const void *a, const void *b)
@@ -116,7 +117,8 @@ static enum esp_status check_coverage(struct esp_safetensors *file, size_t data,
     for (size_t i = 0; i < file->count; i++) {
         if (file->tensors[i].begin != position)
             return esp_fail(err, ESP_ERROR_MODEL, "tensor %s: its data %s", file->tensors[i].name,
-                            file->tensors[i].begin < position ? "overlaps another tensor's" : "leaves a hole before it");
+                            file->tensors[i].begin < position ? "overlaps another tensor's"
+                                                              : "leaves a hole before it");
         position = file->tensors[i].end;
     }
     if (position != file->size)
@@ -157,7 +159,8 @@ enum esp_status esp_safetensors_parse(struct esp_safetensors *file, uint8_t *byt
     uint64_t length = little_endian_64(bytes);
     if (length > size - 8 || length > ESP_MODEL_JSON_MAX)
         return esp_fail(err, ESP_ERROR_MODEL,
-                        "model.safetensors: its header's length, %" PRIu64 ", goes beyond the file or the limit", length);
+                        "model.safetensors: its header's length, %" PRIu64 ", goes beyond the file or the limit",
+                        length);
     json_t *header = json_loadb((const char *)bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &problem);
     if (!header)
         return esp_fail(err, ESP_ERROR_MODEL, "model.safetensors: its header is not valid JSON: %s", problem.text);

@@ -1,8 +1,8 @@
 /* Reader of the safetensors format: 8 bytes of header length (little-endian), a JSON header, raw tensor data.
  * https://github.com/huggingface/safetensors#format
  *
- * Nothing in the file is trusted: lengths, offsets, shapes and their products are checked, and the tensors have to cover
- * the data without holes or overlaps, as the format demands. */
+ * Nothing in the file is trusted: lengths, offsets, shapes and their products are checked, and the tensors have to
+ * cover the data without holes or overlaps, as the format demands. */
 #ifndef ESP_CORE_SAFETENSORS_H
 #define ESP_CORE_SAFETENSORS_H
 

@@ -63,7 +63,8 @@ bool esp_json_pair(const json_t *object, const char *member, uint32_t least, uin
     if (json_array_size(pair) == 2 && in_bounds(json_array_get(pair, 0), least, most, vertical) &&
         in_bounds(json_array_get(pair, 1), least, most, horizontal))
         return true;
-    esp_fail(err, ESP_ERROR_MODEL, "%s: %s has to be one or two whole numbers from %u to %u", where, member, least, most);
+    esp_fail(err, ESP_ERROR_MODEL, "%s: %s has to be one or two whole numbers from %u to %u", where, member, least,
+             most);
     return false;
 }
 

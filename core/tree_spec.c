@@ -86,8 +86,8 @@ static enum esp_status name_node(struct esp_tree_spec *spec, size_t index, const
     for (size_t i = node->parent + 1; i < index; i = spec->nodes[i].subtree_end)
         if (strcmp(spec->nodes[i].name, name) == 0)
             return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s has two children called %s", parent, name);
-    int length = node->depth == 1 ? snprintf(path, sizeof path, "%s", name)
-                                  : snprintf(path, sizeof path, "%s/%s", parent, name);
+    int length =
+        node->depth == 1 ? snprintf(path, sizeof path, "%s", name) : snprintf(path, sizeof path, "%s/%s", parent, name);
     if (length < 0 || (size_t)length >= sizeof path)
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: the path of %s is longer than %d bytes", name, ESP_PATH_MAX);
     node->name = esp_strdup(name);
@@ -99,7 +99,8 @@ static enum esp_status label_node(struct esp_node_spec *node, const json_t *obje
 {
     const json_t *label = json_object_get(object, "label");
 
-    if (label && (!json_is_string(label) || json_string_length(label) > ESP_LABEL_MAX || json_string_length(label) == 0))
+    if (label &&
+        (!json_is_string(label) || json_string_length(label) > ESP_LABEL_MAX || json_string_length(label) == 0))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s: label has to be a text of 1 to %d bytes", node->path,
                         ESP_LABEL_MAX);
     node->label = esp_strdup(label ? json_string_value(label) : node->name);
@@ -118,7 +119,8 @@ static enum esp_status read_children(struct esp_tree_spec *spec, size_t index, c
 
     node->leaf = !children;
     if (children && json_array_size(children) == 0)
-        return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s: children has to be a list that is not empty", node->path);
+        return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s: children has to be a list that is not empty",
+                        node->path);
     for (size_t i = 0; i < json_array_size(children); i++) { /* adding nodes moves them: no pointer is kept */
         enum esp_status status = read_subtree(spec, index, depth + 1, json_array_get(children, i), err);
         if (status != ESP_OK)

@@ -1,8 +1,8 @@
 /* The table of kernel sets, and what a kernel set has to offer.
  *
- * A tensor is planar FP32, [channels][height][width], aligned to ESP_ALIGNMENT. All functions are thread-safe and allocate
- * nothing: what they need beside input and output lies in the caller's workspace. The result for one image must have the
- * same bits whatever other images stand in the call (law 1). */
+ * A tensor is planar FP32, [channels][height][width], aligned to ESP_ALIGNMENT. All functions are thread-safe and
+ * allocate nothing: what they need beside input and output lies in the caller's workspace. The result for one image
+ * must have the same bits whatever other images stand in the call (law 1). */
 #ifndef ESP_CORE_KERNELS_H
 #define ESP_CORE_KERNELS_H
 

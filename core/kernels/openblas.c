@@ -36,7 +36,8 @@ static bool patches_are_input(const struct esp_conv *conv)
     const struct esp_window *w = &conv->window;
     bool unpadded = w->padding_h == 0 && w->padding_w == 0;
     bool pixelwise = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1;
-    bool whole = w->kernel_h == conv->in.height && w->kernel_w == conv->in.width && w->dilation_h == 1 && w->dilation_w == 1;
+    bool whole =
+        w->kernel_h == conv->in.height && w->kernel_w == conv->in.width && w->dilation_h == 1 && w->dilation_w == 1;
     return unpadded && (pixelwise || whole);
 }
 
@@ -100,7 +101,8 @@ static void patch_plane(const struct esp_conv *conv, const float *in, uint32_t k
 static bool keeps_shape(const struct esp_conv *conv)
 {
     const struct esp_window *w = &conv->window;
-    return w->stride_h == 1 && w->stride_w == 1 && conv->out.height == conv->in.height && conv->out.width == conv->in.width;
+    return w->stride_h == 1 && w->stride_w == 1 && conv->out.height == conv->in.height &&
+           conv->out.width == conv->in.width;
 }
 
 /* patch_plane where keeps_shape: the plane moved as one piece, then zeros where columns came in from the row beside. */

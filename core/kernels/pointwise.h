@@ -1,5 +1,5 @@
-/* What is not a convolution: activations, sums, pooling, gates, means. One portable C version serves all kernel sets; the
- * compiler vectorises it. Tensors as in core/kernels/kernels.h. */
+/* What is not a convolution: activations, sums, pooling, gates, means. One portable C version serves all kernel sets;
+ * the compiler vectorises it. Tensors as in core/kernels/kernels.h. */
 #ifndef ESP_CORE_POINTWISE_H
 #define ESP_CORE_POINTWISE_H
 

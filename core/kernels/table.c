@@ -28,9 +28,11 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
             return ESP_OK;
         }
         if (wanted && strcmp(name, "auto") != 0)
-            return esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" need a CPU that this machine does not have", name);
+            return esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" need a CPU that this machine does not have",
+                            name);
     }
-    return esp_fail(err, ESP_ERROR_UNSUPPORTED, "there are no kernels called \"%s\"; there are auto, openblas and plain", name);
+    return esp_fail(err, ESP_ERROR_UNSUPPORTED,
+                    "there are no kernels called \"%s\"; there are auto, openblas and plain", name);
 }
 
 uint64_t esp_conv_weights(const struct esp_conv *conv)

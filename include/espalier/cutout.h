@@ -1,8 +1,8 @@
 /* A cutout: which branches a request needs, and with which attention.
  *
- * Made for one model, filled by one thread, then closed; closed, it is read-only, any instance of the same model may run
- * it, and all of its numbers are known without running anything. Reset it to use it again: creating one allocates, the
- * rest does not.
+ * Made for one model, filled by one thread, then closed; closed, it is read-only, any instance of the same model may
+ * run it, and all of its numbers are known without running anything. Reset it to use it again: creating one allocates,
+ * the rest does not.
  *
  *     esp_cutout_create(&cutout, model, &err);
  *     esp_cutout_select(cutout, "cat", 3, &err);          // nothing said = all
@@ -25,8 +25,8 @@ void esp_cutout_destroy(esp_cutout **cutout);
 /* Back to a new one: all categories, all weights 1, no group scores, open. */
 void esp_cutout_reset(esp_cutout *cutout);
 
-/* Adds the category, or all the categories of the group, called `name` (see esp_model_find). The trunk's name means all.
- * Saying one twice, or a group and a part of it, is allowed. */
+/* Adds the category, or all the categories of the group, called `name` (see esp_model_find). The trunk's name means
+ * all. Saying one twice, or a group and a part of it, is allowed. */
 enum esp_status esp_cutout_select(esp_cutout *cutout, const char *name, size_t length, struct esp_error *err);
 
 /* Sets the attention weight of a node: 0 to ESP_WEIGHT_MAX, 1 is neutral, 0 silences the node and all below it. It

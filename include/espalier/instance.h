@@ -1,7 +1,7 @@
 /* An instance: activations of its own, over a model's shared weights.
  *
- * All its memory is taken when it is created; esp_instance_run allocates nothing. One thread uses an instance at a time;
- * any number of instances may run side by side on one model.
+ * All its memory is taken when it is created; esp_instance_run allocates nothing. One thread uses an instance at a
+ * time; any number of instances may run side by side on one model.
  *
  * Law 1 holds: a score has the same bits whatever else is selected, batched, or running elsewhere (same kernel set). */
 #ifndef ESPALIER_INSTANCE_H
@@ -16,9 +16,9 @@ typedef struct esp_instance esp_instance;
 struct esp_job {
     const esp_cutout *cutout; /* closed, of the instance's model */
     const float *input;       /* [3, height, width], normalised; esp_instance_input gives room for it */
-    float *scores;            /* out, [nodes of the model]: the scores of the nodes for which esp_cutout_scores is true; the
-                                 others are left as they are */
-    struct esp_cost cost;     /* out: added up by the layers that ran */
+    float *scores;        /* out, [nodes of the model]: the scores of the nodes for which esp_cutout_scores is true; the
+                             others are left as they are */
+    struct esp_cost cost; /* out: added up by the layers that ran */
     double trunk_seconds, branches_seconds; /* out: wall time of the run that this image was part of */
 };
 

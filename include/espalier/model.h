@@ -29,16 +29,16 @@ struct esp_input_info {
 };
 
 struct esp_node_info {
-    const char *path;     /* "animal/cat/tabby"; "trunk" for node 0 */
-    const char *name;     /* the last part of the path */
-    const char *label;    /* the text for people */
-    size_t parent;        /* its parent's number; 0 for the trunk itself */
-    size_t subtree_end;   /* one past the last node of its subtree */
-    size_t category;      /* a leaf's category number, SIZE_MAX for inner nodes */
-    size_t categories;    /* leaves in its subtree */
-    unsigned depth;       /* 0 for the trunk */
-    bool head;            /* has a score of its own (every leaf has) */
-    bool monotone;        /* a leaf that keeps law 3: ends in ReLU or ReLU6, no negative head weight */
+    const char *path;   /* "animal/cat/tabby"; "trunk" for node 0 */
+    const char *name;   /* the last part of the path */
+    const char *label;  /* the text for people */
+    size_t parent;      /* its parent's number; 0 for the trunk itself */
+    size_t subtree_end; /* one past the last node of its subtree */
+    size_t category;    /* a leaf's category number, SIZE_MAX for inner nodes */
+    size_t categories;  /* leaves in its subtree */
+    unsigned depth;     /* 0 for the trunk */
+    bool head;          /* has a score of its own (every leaf has) */
+    bool monotone;      /* a leaf that keeps law 3: ends in ReLU or ReLU6, no negative head weight */
     struct esp_shape output;
     uint64_t macs, parameters;           /* of its segment, without head */
     uint64_t head_macs, head_parameters; /* 0 without a head */
@@ -48,7 +48,7 @@ struct esp_model_info {
     const char *name, *version;
     struct esp_input_info input;
     size_t nodes, categories;
-    size_t branches; /* nodes - 1 */
+    size_t branches;           /* nodes - 1 */
     uint64_t macs, parameters; /* all categories, no group scores */
     bool monotone;             /* every leaf is */
     const char *kernels;       /* the kernel set that runs it: "openblas", ... */
