@@ -1,5 +1,6 @@
 #include "server/http/form.h"
 
+#include "server/http/bytes.h"
 #include "server/problem.h"
 
 #include <microhttpd.h>
@@ -7,19 +8,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LINE_BUFFER = 8192, FIRST_CAPACITY = 1024 };
-
-struct part {
-    char *bytes;
-    size_t capacity;
-};
+enum { LINE_BUFFER = 8192 };
 
 struct form {
     struct MHD_PostProcessor *processor;
     struct response *response; /* of the call under way, for take() */
     size_t fed, count;
     struct field fields[FORM_FIELDS_MAX];
-    struct part parts[FORM_FIELDS_MAX]; /* what the fields' values point at */
+    struct bytes parts[FORM_FIELDS_MAX]; /* what the fields' values point at */
 };
 
 /* What was malformed is dropped at once: the rest of the body is only read to its end. */
@@ -44,23 +40,12 @@ static bool begin_part(struct form *form, const char *name)
     return true;
 }
 
-/* Doubles, so that memory follows what has arrived rather than what a header promises. */
-static bool append(struct field *field, struct part *part, const char *bytes, size_t size)
+static bool append(struct field *field, struct bytes *part, const char *bytes, size_t size)
 {
-    size_t needed = field->length + size, capacity = part->capacity ? part->capacity : FIRST_CAPACITY;
-
-    while (capacity < needed)
-        capacity *= 2;
-    if (capacity != part->capacity) {
-        char *grown = realloc(part->bytes, capacity);
-        if (!grown)
-            return false;
-        part->bytes = grown;
-        part->capacity = capacity;
-    }
-    memcpy(part->bytes + field->length, bytes, size);
-    field->value = part->bytes;
-    field->length = needed;
+    if (!bytes_append(part, bytes, size))
+        return false;
+    field->value = part->data ? (const char *)part->data : "";
+    field->length = part->size;
     return true;
 }
 
@@ -81,7 +66,7 @@ static enum MHD_Result take(void *context, enum MHD_ValueKind kind, const char *
     if (offset == 0 && !begin_part(form, name ? name : ""))
         return stop(form, 500, "out of memory");
     size_t last = form->count - 1;
-    if (size && !append(&form->fields[last], &form->parts[last], bytes, size))
+    if (!append(&form->fields[last], &form->parts[last], bytes, size))
         return stop(form, 500, "out of memory");
     return MHD_YES;
 }
@@ -139,7 +124,7 @@ void form_close(struct form **form)
     }
     for (size_t i = 0; i < (*form)->count; i++) {
         free((char *)(*form)->fields[i].name);
-        free((*form)->parts[i].bytes);
+        bytes_free(&(*form)->parts[i]);
     }
     free(*form);
     *form = NULL;

@@ -1,5 +1,6 @@
 #include "server/http/transport.h"
 
+#include "server/http/bytes.h"
 #include "server/http/form.h"
 #include "server/http/framing.h"
 #include "server/http/request_id.h"
@@ -21,7 +22,6 @@ enum {
     /* A chunked body tells its size only by arriving, and no answer can be given in the middle of it: so much over the
      * limit is read and forgotten before the connection is closed without one. */
     EXCESS_MAX = 8 << 20,
-    FIRST_CAPACITY = 16 << 10,
     CONNECTION_MEMORY = 64 << 10 /* for the header and as read buffer; longer headers are 431 */
 };
 
@@ -43,8 +43,8 @@ struct conversation {
     enum stage stage;
     bool nul_in_path, suspended;
     struct form *form;
-    uint8_t *body;
-    size_t received, capacity;
+    struct bytes body;
+    size_t received; /* bytes of the body, those that were dropped included */
 };
 
 /* Called with the request line: each request gets its conversation here, as the library decodes the path and would cut
@@ -76,7 +76,7 @@ static void close_conversation(void *context, struct MHD_Connection *connection,
     atomic_fetch_sub(&talk->transport->in_flight, 1);
     form_close(&talk->form);
     response_clear(&talk->exchange.response);
-    free(talk->body);
+    bytes_free(&talk->body);
     free(talk);
     *slot = NULL;
 }
@@ -222,32 +222,12 @@ static enum MHD_Result at_headers(struct conversation *talk, const char *method,
 
 /* ---- body ---- */
 
-/* Memory doubles as bytes arrive: a header that promises much costs nothing. */
-static bool collect(struct conversation *talk, const char *bytes, size_t size)
-{
-    size_t needed = talk->received + size, capacity = talk->capacity ? talk->capacity : FIRST_CAPACITY;
-
-    while (capacity < needed)
-        capacity *= 2;
-    if (capacity != talk->capacity) {
-        uint8_t *grown = realloc(talk->body, capacity);
-        if (!grown)
-            return problem(&talk->exchange.response, 500, "out of memory");
-        talk->body = grown;
-        talk->capacity = capacity;
-    }
-    memcpy(talk->body + talk->received, bytes, size);
-    return true;
-}
-
 /* The answer is an error already: what has been collected for it is of no use any more. */
 static void drop_body(struct conversation *talk)
 {
     talk->exchange.use = BODY_DROP;
     form_close(&talk->form);
-    free(talk->body);
-    talk->body = NULL;
-    talk->capacity = 0;
+    bytes_free(&talk->body);
 }
 
 static bool take_bytes(struct conversation *talk, const char *bytes, size_t size)
@@ -262,7 +242,9 @@ static bool take_bytes(struct conversation *talk, const char *bytes, size_t size
         response->close = true;
         return false;
     }
-    return talk->form ? form_feed(talk->form, bytes, size, response) : collect(talk, bytes, size);
+    if (talk->form)
+        return form_feed(talk->form, bytes, size, response);
+    return bytes_append(&talk->body, bytes, size) || problem(response, 500, "out of memory");
 }
 
 static enum MHD_Result at_bytes(struct conversation *talk, const char *bytes, size_t size)
@@ -281,8 +263,8 @@ static enum MHD_Result at_end(struct conversation *talk)
 
     if (!response->status && talk->form && form_finish(talk->form, response))
         request->form = form_fields(talk->form, &request->form_count);
-    request->body = talk->body;
-    request->size = talk->body ? talk->received : 0;
+    request->body = talk->body.data;
+    request->size = talk->body.size;
     talk->stage = AT_WORK;
     if (response->status)
         return send_answer(talk);
