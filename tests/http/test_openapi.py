@@ -58,8 +58,8 @@ def test_answers_fit_their_schemas(daemon, picture):
     check(daemon.classify(picture, "?categories=tabby").json, "Classification")
     check(daemon.request("POST", "/cost?categories=cat").json, "Cost")
     check(daemon.get("/categories").json, "Tree")
-    check(daemon.get("/healthz").json, "Status")
-    check(daemon.get("/readyz").json, "Status")
+    check(daemon.get("/healthz").json, "State")
+    check(daemon.get("/readyz").json, "State")
     for answer in (daemon.classify(png()), daemon.classify(picture, "?categories=tabbi"), daemon.get("/nothing"),
                    daemon.classify(b""), daemon.classify(picture[:500])):
         check(answer.json, "Problem")
