@@ -31,6 +31,7 @@ struct esp_images {
 struct esp_kernels {
     const char *name, *precision;
     bool (*supported)(void); /* by this machine */
+    void (*start)(void);     /* called whenever a model chooses the set; NULL for nothing to do */
 
     /* Bytes of a convolution's packed weights, and of the workspace that running it needs. Shapes are within
      * espalier/limits.h; a workspace that overflows is SIZE_MAX. */

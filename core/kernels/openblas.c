@@ -11,8 +11,13 @@
 
 static bool supported(void)
 {
-    openblas_set_num_threads(1); /* the parallelism is over requests and branches */
     return true;
+}
+
+/* The parallelism is over requests and branches. */
+static void start(void)
+{
+    openblas_set_num_threads(1);
 }
 
 static size_t weight_bytes(const struct esp_conv *conv)
@@ -181,6 +186,7 @@ const struct esp_kernels esp_kernels_openblas = {
     .name = "openblas",
     .precision = "fp32",
     .supported = supported,
+    .start = start,
     .conv_weight_bytes = weight_bytes,
     .conv_workspace_bytes = workspace_bytes,
     .conv_pack = pack,

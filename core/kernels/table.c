@@ -25,6 +25,8 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
         bool wanted = strcmp(name, "auto") == 0 || strcmp(name, table[i]->name) == 0;
         if (wanted && table[i]->supported()) {
             *kernels = table[i];
+            if (table[i]->start)
+                table[i]->start();
             return ESP_OK;
         }
         if (wanted && strcmp(name, "auto") != 0)
