@@ -40,6 +40,15 @@ static bool begin_part(struct form *form, const char *name)
     return true;
 }
 
+/* Whether a piece at offset 0 goes on with the last part. The library calls with nothing, and later with offset 0
+ * again, where the bytes that had arrived ended just inside a part. A second part of the same name behind an empty one
+ * looks the same and is taken for one, too. */
+static bool goes_on(const struct form *form, const char *name)
+{
+    const struct field *last = form->count ? &form->fields[form->count - 1] : NULL;
+    return last && last->length == 0 && strcmp(last->name, name) == 0;
+}
+
 static bool append(struct field *field, struct bytes *part, const char *bytes, size_t size)
 {
     if (!bytes_append(part, bytes, size))
@@ -61,9 +70,10 @@ static enum MHD_Result take(void *context, enum MHD_ValueKind kind, const char *
     (void)type;
     if (!plain(transfer_encoding))
         return stop(form, 415, "a part's Content-Transfer-Encoding is not understood; send the part as it is");
-    if (offset == 0 && form->count == FORM_FIELDS_MAX)
+    bool begins = offset == 0 && !goes_on(form, name ? name : "");
+    if (begins && form->count == FORM_FIELDS_MAX)
         return stop(form, 422, "the form has too many fields");
-    if (offset == 0 && !begin_part(form, name ? name : ""))
+    if (begins && !begin_part(form, name ? name : ""))
         return stop(form, 500, "out of memory");
     size_t last = form->count - 1;
     if (!append(&form->fields[last], &form->parts[last], bytes, size))

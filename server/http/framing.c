@@ -3,6 +3,7 @@
 #include "server/problem.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,13 +11,22 @@
 struct seen {
     unsigned lengths, codings;
     const char *length, *coding;
+    bool bad_name; /* a header whose name is no token: another reader may take it for a length */
 };
+
+/* RFC 9110, section 5.6.2. */
+static bool is_token(const char *name)
+{
+    static const char characters[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    return *name && strspn(name, characters) == strlen(name);
+}
 
 static enum MHD_Result see(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct seen *seen = context;
 
     (void)kind;
+    seen->bad_name |= !is_token(name);
     if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) {
         seen->lengths++;
         seen->length = value;
@@ -40,6 +50,9 @@ bool framing_read(struct framing *framing, struct MHD_Connection *connection, st
 
     MHD_get_connection_values(connection, MHD_HEADER_KIND, see, &seen);
     *framing = (struct framing){.chunked = seen.codings > 0};
+    if (seen.bad_name)
+        return refuse(response,
+                      "a header's name has a character that no name may have, such as a space before the colon");
     if (seen.lengths > 1)
         return refuse(response, "there are several Content-Length headers");
     if (seen.lengths && seen.codings)

@@ -121,6 +121,27 @@ def test_malformed_multipart(daemon, picture):
     check_problem(daemon.request("POST", "/classify", body, Content_Type=kind), 400, "image")
 
 
+@pytest.mark.parametrize("field", ["image", "top", "categories", "groups"])
+def test_form_in_two_pieces(daemon, picture, field):
+    """Wherever a read ends, a form means the same: the first bytes of a part often arrive alone."""
+    import socket
+    import time
+    parts = [("image", picture, {"filename": "a.jpg"}), ("top", b"2", {}), ("categories", b"cat,orange", {}), ("groups", b"true", {})]
+    body, kind = multipart(*parts)
+    begin = body.index(b'name="%s"' % field.encode())
+    begin = body.index(b"\r\n\r\n", begin) + 4
+    for cut in range(begin - 5, begin + 9):
+        head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        with socket.create_connection((daemon.host, daemon.port), timeout=20) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(head.encode() + body[:cut])
+            time.sleep(0.03)
+            connection.sendall(body[cut:])
+            received = drain(connection)
+        assert status_of(received) == 200, (cut - begin, received[-300:])
+        assert received.count(b'"score"') == 2 + 4  # two predictions; animal, cat, food and fruit_or_vegetable
+
+
 def test_header_of_200_megapixels(daemon):
     check_problem(daemon.classify(header_of(20000, 10000)), 413)
 
@@ -168,6 +189,11 @@ FRAMINGS = {
     "unknown coding": b"Transfer-Encoding: gzip\r\n",
     "coding before chunked": b"Transfer-Encoding: gzip, chunked\r\n",
     "chunked twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    "space before the colon": b"Content-Length : 38\r\n",
+    "tab before the colon": b"Transfer-Encoding\t: chunked\r\n",
+    "space in a coding's name": b"Transfer-Encoding : chunked\r\n",
+    "folded coding": b"Transfer-Encoding:\r\n chunked\r\n",
+    "folded length": b"Content-Length:\r\n 38\r\n",
     "length is no number": b"Content-Length: abc\r\n",
     "negative length": b"Content-Length: -5\r\n",
 }
