@@ -3,6 +3,8 @@
 #include "core/memory.h"
 #include "espalier/limits.h"
 
+#include <float.h>
+
 enum esp_status esp_cutout_create(esp_cutout **cutout, const esp_model *model, struct esp_error *err)
 {
     *cutout = esp_alloc(1, sizeof **cutout + model->info.nodes * sizeof(*cutout)->nodes[0]);
@@ -55,13 +57,23 @@ enum esp_status esp_cutout_attend(esp_cutout *cutout, const char *name, size_t l
     if (cutout->nodes[node].attended)
         return esp_fail(err, ESP_ERROR_NAME, "%.200s has been given an attention weight already", path);
     cutout->nodes[node].attended = true;
-    cutout->nodes[node].weight = (float)weight;
+    /* A weight too small for a float is not 0, which would silence the node. */
+    cutout->nodes[node].weight = weight > 0 && weight < (double)FLT_MIN ? FLT_MIN : (float)weight;
     return ESP_OK;
 }
 
 void esp_cutout_groups(esp_cutout *cutout, bool groups)
 {
     cutout->groups = groups;
+}
+
+/* What an earlier close settled. */
+static void clear(struct esp_cutout *cutout)
+{
+    cutout->closed = false;
+    cutout->cost = (struct esp_cost){0};
+    for (size_t i = 0; i < cutout->model->info.nodes; i++)
+        cutout->nodes[i].runs = cutout->nodes[i].scores = false;
 }
 
 /* Marks the selected leaves that no silenced node stands above, and the nodes on their paths. */
@@ -101,6 +113,7 @@ static void add_cost(struct esp_cutout *cutout, size_t index)
 
 enum esp_status esp_cutout_close(esp_cutout *cutout, struct esp_error *err)
 {
+    clear(cutout);
     mark_running(cutout);
     for (size_t i = 0; i < cutout->model->info.nodes; i++)
         if (cutout->nodes[i].runs)

@@ -48,7 +48,7 @@ enum esp_status esp_file_read(const char *directory, const char *name, size_t li
     *size = 0;
     if (length < 0 || (size_t)length >= sizeof path)
         return esp_fail(err, ESP_ERROR_IO, "the path of the model directory is too long");
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (file < 0)
         return esp_fail(err, ESP_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
     enum esp_status status = read_all(file, path, limit, bytes, size, err);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static atomic_uint_least64_t allocations;
+static atomic_uint_least64_t allocations, allocated;
 static atomic_uint_least64_t fail_at;
 
 void *esp_alloc(size_t count, size_t size)
@@ -16,6 +16,7 @@ void *esp_alloc(size_t count, size_t size)
         bytes > SIZE_MAX - 2 * ESP_ALIGNMENT)
         return NULL;
     bytes = (bytes + ESP_ALIGNMENT) / ESP_ALIGNMENT * ESP_ALIGNMENT; /* never 0, a multiple of the alignment */
+    atomic_fetch_add(&allocated, bytes);
     void *memory = aligned_alloc(ESP_ALIGNMENT, bytes);
     if (memory)
         memset(memory, 0, bytes);
@@ -39,6 +40,11 @@ char *esp_strdup(const char *text)
 uint64_t esp_allocations(void)
 {
     return atomic_load(&allocations);
+}
+
+uint64_t esp_allocated_bytes(void)
+{
+    return atomic_load(&allocated);
 }
 
 void esp_fail_allocation(uint64_t nth)

@@ -16,8 +16,9 @@ void esp_free(void *memory);
 /* A copy of a string, from esp_alloc. */
 char *esp_strdup(const char *text);
 
-/* Allocations so far in this process. */
+/* Allocations so far in this process, and the bytes that they asked for. */
 uint64_t esp_allocations(void);
+uint64_t esp_allocated_bytes(void);
 
 /* For tests: the `nth` allocation from now (1 is the next) fails, once; 0 switches it off. */
 void esp_fail_allocation(uint64_t nth);

@@ -20,6 +20,13 @@ struct loading {
     struct esp_error *err;
 };
 
+/* A tensor that model.json asks for. */
+struct wanted {
+    const char *path, *layer, *kind;
+    uint64_t shape[4];
+    unsigned rank;
+};
+
 static enum esp_status no_memory(struct esp_error *err)
 {
     return esp_fail(err, ESP_ERROR_MEMORY, "no memory for the model");
@@ -168,39 +175,119 @@ static enum esp_status plan_memory(struct loading *load)
     scratch = model->scratch_offset;
     model->scratch_offset = offset;
     model->arena = offset + scratch;
+    if (model->arena > ESP_ARENA_MAX)
+        return esp_fail(load->err, ESP_ERROR_MODEL,
+                        "the network's activations take %zu bytes for each image; the limit is %zu",
+                        model->arena * sizeof(float), ESP_ARENA_MAX * sizeof(float));
     return ESP_OK;
 }
 
 /* --- weights -------------------------------------------------------------------------------------------------- */
 
-/* Fetches a tensor as FP32 into load->floats, with its shape checked. */
-static enum esp_status fetch(struct loading *load, const char *path, const char *layer, const char *kind,
-                             const uint64_t *shape, unsigned rank)
+static enum esp_status wrong_shape(struct loading *load, const char *name, const uint64_t *shape, unsigned rank)
+{
+    char wanted[128] = "";
+    size_t used = 0;
+
+    for (unsigned i = 0; i < rank; i++)
+        used += (size_t)snprintf(wanted + used, sizeof wanted - used, "%s%" PRIu64, i ? ", " : "", shape[i]);
+    return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s does not have the shape [%s] that model.json asks for", name,
+                    wanted);
+}
+
+/* Finds a tensor and checks its type and shape. */
+static enum esp_status find_tensor(struct loading *load, const struct wanted *wanted, struct esp_tensor **found)
 {
     char name[2 * ESP_PATH_MAX + 512];
-    bool same;
 
-    snprintf(name, sizeof name, "%s:%s.%s", path, layer, kind);
-    struct esp_tensor *tensor = esp_safetensors_find(&load->file, name);
+    snprintf(name, sizeof name, "%s:%s.%s", wanted->path, wanted->layer, wanted->kind);
+    struct esp_tensor *tensor = *found = esp_safetensors_find(&load->file, name);
     if (!tensor)
         return esp_fail(load->err, ESP_ERROR_MODEL, "model.safetensors has no tensor %s, which model.json asks for",
                         name);
     if (tensor->dtype == ESP_U8)
         return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s: weights have to be F32, F16 or BF16", name);
-    same = tensor->rank == rank;
-    for (unsigned i = 0; same && i < rank; i++)
-        same = tensor->shape[i] == shape[i];
-    if (!same) {
-        char wanted[128] = "";
-        size_t used = 0;
-        for (unsigned i = 0; i < rank; i++)
-            used += (size_t)snprintf(wanted + used, sizeof wanted - used, "%s%" PRIu64, i ? ", " : "", shape[i]);
-        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s does not have the shape [%s] that model.json asks for",
-                        name, wanted);
+    bool same = tensor->rank == wanted->rank;
+    for (unsigned i = 0; same && i < wanted->rank; i++)
+        same = tensor->shape[i] == wanted->shape[i];
+    return same ? ESP_OK : wrong_shape(load, name, wanted->shape, wanted->rank);
+}
+
+/* Checks a tensor before any memory is taken for weights, so that model.json cannot ask for more than the file has. */
+static enum esp_status claim(struct loading *load, const struct wanted *wanted)
+{
+    struct esp_tensor *tensor;
+    enum esp_status status = find_tensor(load, wanted, &tensor);
+
+    if (status == ESP_OK && tensor->used)
+        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s is used by two layers of that name", tensor->name);
+    if (status == ESP_OK)
+        tensor->used = true;
+    return status;
+}
+
+/* Reads a tensor as FP32 into load->floats. */
+static enum esp_status fetch(struct loading *load, const struct wanted *wanted)
+{
+    struct esp_tensor *tensor;
+    enum esp_status status = find_tensor(load, wanted, &tensor);
+
+    if (status == ESP_OK && !esp_tensor_floats(&load->file, tensor, load->floats))
+        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s holds a value that is not a finite number",
+                        tensor->name);
+    return status;
+}
+
+static struct wanted conv_weight(const char *path, const struct esp_step *step)
+{
+    const struct esp_conv *conv = &step->conv;
+    struct wanted wanted = {path, step->tensor, "weight", {conv->out.channels}, 4};
+
+    if (step->linear) {
+        wanted.shape[1] = esp_conv_weights(conv) / conv->out.channels;
+        wanted.rank = 2;
+    } else {
+        wanted.shape[1] = conv->in.channels / conv->groups;
+        wanted.shape[2] = conv->window.kernel_h;
+        wanted.shape[3] = conv->window.kernel_w;
     }
-    if (!esp_tensor_floats(&load->file, tensor, load->floats))
-        return esp_fail(load->err, ESP_ERROR_MODEL, "tensor %s holds a value that is not a finite number", name);
-    return ESP_OK;
+    return wanted;
+}
+
+static struct wanted conv_bias(const char *path, const struct esp_step *step)
+{
+    return (struct wanted){path, step->tensor, "bias", {step->conv.out.channels}, 1};
+}
+
+static struct wanted head_weight(const struct esp_node *node)
+{
+    return (struct wanted){node->info.path, "head", "weight", {node->info.output.channels}, 1};
+}
+
+static struct wanted head_bias(const struct esp_node *node)
+{
+    return (struct wanted){node->info.path, "head", "bias", {1}, 1};
+}
+
+static enum esp_status claim_conv(struct loading *load, const char *path, const struct esp_step *step)
+{
+    struct wanted weight = conv_weight(path, step), bias = conv_bias(path, step);
+    enum esp_status status = claim(load, &weight);
+
+    return status == ESP_OK && step->bias ? claim(load, &bias) : status;
+}
+
+static enum esp_status claim_node(struct loading *load, const struct esp_node *node)
+{
+    struct wanted weight = head_weight(node), bias = head_bias(node);
+    enum esp_status status = ESP_OK;
+
+    for (size_t s = 0; status == ESP_OK && s < node->program.count; s++)
+        if (node->program.steps[s].op == ESP_STEP_CONV)
+            status = claim_conv(load, node->info.path, &node->program.steps[s]);
+    if (status == ESP_OK && node->info.head)
+        status = claim(load, &weight);
+    return status == ESP_OK && node->info.head ? claim(load, &bias) : status;
 }
 
 /* The next piece of the packed weights. */
@@ -215,14 +302,11 @@ static enum esp_status load_conv(struct loading *load, const char *path, struct 
 {
     struct esp_conv *conv = &step->conv;
     const struct esp_kernels *kernels = load->model->kernels;
-    uint64_t window[4] = {conv->out.channels, conv->in.channels / conv->groups, conv->window.kernel_h,
-                          conv->window.kernel_w};
-    uint64_t matrix[2] = {conv->out.channels, esp_conv_weights(conv) / conv->out.channels};
+    struct wanted weight = conv_weight(path, step), wanted_bias = conv_bias(path, step);
     void *packed = take(load, kernels->conv_weight_bytes(conv));
     float *bias = take(load, conv->out.channels * sizeof *bias);
-    enum esp_status status;
+    enum esp_status status = fetch(load, &weight);
 
-    status = fetch(load, path, step->tensor, "weight", step->linear ? matrix : window, step->linear ? 2 : 4);
     if (status != ESP_OK)
         return status;
     kernels->conv_pack(conv, load->floats, packed);
@@ -230,7 +314,7 @@ static enum esp_status load_conv(struct loading *load, const char *path, struct 
     conv->bias = bias; /* zeros until filled */
     if (!step->bias)
         return ESP_OK;
-    status = fetch(load, path, step->tensor, "bias", window, 1);
+    status = fetch(load, &wanted_bias);
     if (status == ESP_OK)
         memcpy(bias, load->floats, conv->out.channels * sizeof *bias);
     return status;
@@ -238,15 +322,16 @@ static enum esp_status load_conv(struct loading *load, const char *path, struct 
 
 static enum esp_status load_head(struct loading *load, struct esp_node *node)
 {
-    uint64_t channels = node->info.output.channels, one = 1;
-    float *weight = take(load, channels * sizeof *weight);
-    enum esp_status status = fetch(load, node->info.path, "head", "weight", &channels, 1);
+    struct wanted weight = head_weight(node), bias = head_bias(node);
+    size_t bytes = node->info.output.channels * sizeof(float);
+    float *values = take(load, bytes);
+    enum esp_status status = fetch(load, &weight);
 
     if (status != ESP_OK)
         return status;
-    memcpy(weight, load->floats, channels * sizeof *weight);
-    node->head_weight = weight;
-    status = fetch(load, node->info.path, "head", "bias", &one, 1);
+    memcpy(values, load->floats, bytes);
+    node->head_weight = values;
+    status = fetch(load, &bias);
     node->head_bias = load->floats[0];
     return status;
 }
@@ -280,8 +365,14 @@ static enum esp_status load_node(struct loading *load, struct esp_node *node)
     return status;
 }
 
-static enum esp_status check_all_used(const struct loading *load)
+/* Every tensor that model.json asks for is there, once and of its shape, and there are no others. */
+static enum esp_status check_tensors(struct loading *load)
 {
+    for (size_t i = 0; i < load->model->info.nodes; i++) {
+        enum esp_status status = claim_node(load, &load->model->nodes[i]);
+        if (status != ESP_OK)
+            return status;
+    }
     for (size_t i = 0; i < load->file.count; i++)
         if (!load->file.tensors[i].used)
             return esp_fail(load->err, ESP_ERROR_MODEL,
@@ -309,7 +400,7 @@ static enum esp_status load_weights(struct loading *load)
         if (model->nodes[i].info.category != SIZE_MAX)
             model->info.monotone = model->info.monotone && model->nodes[i].info.monotone;
     }
-    return check_all_used(load);
+    return ESP_OK;
 }
 
 static void finish_info(struct esp_model *model)
@@ -330,7 +421,7 @@ static enum esp_status load_model(struct loading *load, const char *directory)
     if ((status = esp_tree_spec_read(&load->spec, directory, load->err)) == ESP_OK &&
         (status = build_tree(load)) == ESP_OK && (status = plan_memory(load)) == ESP_OK &&
         (status = esp_safetensors_read(&load->file, directory, "model.safetensors", load->err)) == ESP_OK &&
-        (status = load_weights(load)) == ESP_OK)
+        (status = check_tensors(load)) == ESP_OK && (status = load_weights(load)) == ESP_OK)
         finish_info(load->model);
     return status;
 }
@@ -345,7 +436,7 @@ enum esp_status esp_model_load(esp_model **model, const char *directory, const s
 {
     struct loading load = {.err = err};
     const struct esp_kernels *kernels;
-    enum esp_status status = esp_kernels_find(&kernels, options ? options->kernels : "auto", err);
+    enum esp_status status = esp_kernels_find(&kernels, options && options->kernels ? options->kernels : "auto", err);
 
     *model = NULL;
     if (status != ESP_OK)

@@ -2,8 +2,9 @@
  *
  * An instance's arena for one image holds, in this order: the input; for each depth of the tree the output of the node
  * that runs there; and the scratch that the running segment needs. A node's output must stay until its subtree is done,
- * and nodes of one depth run one after the other, so a place for each depth serves every cutout. A thread that takes
- * over a subtree reads the parent's output in the owner's arena and uses its own arena for the depths below. */
+ * and nodes of one depth run one after the other, so a place for each depth serves every cutout. The same plan
+ * would serve a thread that takes over a subtree: it reads the parent's output and needs an arena of its own for the
+ * depths below. */
 #ifndef ESP_CORE_MODEL_H
 #define ESP_CORE_MODEL_H
 

@@ -34,7 +34,8 @@ size_t esp_shape_room(struct esp_shape shape)
     return (esp_shape_elements(shape) + unit - 1) / unit * unit;
 }
 
-/* Extents are at most 2^16 each, so the product of three fits into 64 bits. */
+/* Channels are below 2^17, and an extent grows by at most 2 * ESP_EXTENT_MAX over one that passed here: the product
+ * fits into 64 bits. */
 static enum esp_status check_shape(const struct lowering *low, const char *layer, struct esp_shape shape)
 {
     uint64_t elements = (uint64_t)shape.channels * shape.height * shape.width;
@@ -167,6 +168,12 @@ static enum esp_status lower_conv(struct lowering *low, const struct esp_layer *
     return emit_conv(low, step, layer->name, "", value);
 }
 
+/* Values that a pooling layer reads. They count as no MACs, but must not go on for hours. */
+static double pool_work(const struct esp_conv *conv)
+{
+    return (double)esp_shape_elements(conv->out) * conv->window.kernel_h * conv->window.kernel_w;
+}
+
 static enum esp_status lower_pool(struct lowering *low, const struct esp_layer *layer, struct value *value)
 {
     struct esp_step step = {.addend_value = SIZE_MAX, .count_padding = layer->count_padding};
@@ -175,6 +182,10 @@ static enum esp_status lower_pool(struct lowering *low, const struct esp_layer *
     step.conv.window = layer->window;
     step.conv.out.channels = value->shape.channels;
     enum esp_status status = window_shape(low, "pool", &layer->window, value->shape, &step.conv.out);
+    if (status == ESP_OK && pool_work(&step.conv) > ESP_POOL_WORK_MAX)
+        return esp_fail(low->err, ESP_ERROR_MODEL,
+                        "%s: a pooling layer's kernel of %u x %u is more work than the limit", low->path,
+                        layer->window.kernel_h, layer->window.kernel_w);
     return status != ESP_OK ? status : emit(low, step, "pool", value);
 }
 

@@ -194,10 +194,7 @@ struct esp_tensor *esp_safetensors_find(struct esp_safetensors *file, const char
     struct esp_tensor key = {.name = (char *)name};
     if (file->count == 0)
         return NULL;
-    struct esp_tensor *tensor = bsearch(&key, file->tensors, file->count, sizeof key, by_name);
-    if (tensor)
-        tensor->used = true;
-    return tensor;
+    return bsearch(&key, file->tensors, file->count, sizeof key, by_name);
 }
 
 static float from_bits(uint32_t bits)

@@ -23,7 +23,7 @@ struct esp_tensor {
     uint64_t shape[ESP_TENSOR_RANK_MAX];
     size_t elements;
     size_t begin, end; /* bytes of the file */
-    bool used;         /* esp_safetensors_find has returned it */
+    bool used;         /* for the caller: a layer has claimed it */
 };
 
 struct esp_safetensors {
@@ -42,7 +42,7 @@ enum esp_status esp_safetensors_parse(struct esp_safetensors *file, uint8_t *byt
 
 void esp_safetensors_release(struct esp_safetensors *file);
 
-/* The tensor called `name`, marked as used, or NULL. */
+/* The tensor called `name`, or NULL. */
 struct esp_tensor *esp_safetensors_find(struct esp_safetensors *file, const char *name);
 
 /* Writes the tensor's elements as FP32. Returns false where one is NaN or infinite. */

@@ -14,7 +14,7 @@ static bool supported(void)
     return true;
 }
 
-/* The parallelism is over requests and branches. */
+/* The parallelism is over requests. */
 static void start(void)
 {
     openblas_set_num_threads(1);

@@ -39,7 +39,7 @@ enum esp_status esp_cutout_attend(esp_cutout *cutout, const char *name, size_t l
 /* Whether the heads of the inner branches that run give their scores, too; they are counted then. */
 void esp_cutout_groups(esp_cutout *cutout, bool groups);
 
-/* Settles what runs. ESP_ERROR_NOTHING_LEFT: every selected category is silenced. Has to be called once after the last
+/* Settles what runs. ESP_ERROR_NOTHING_LEFT: every selected category is silenced. Has to be called after the last
  * change and before anything below. */
 enum esp_status esp_cutout_close(esp_cutout *cutout, struct esp_error *err);
 

@@ -28,7 +28,8 @@ enum { ESP_ERROR_TEXT = 512 };
 
 struct esp_error {
     enum esp_status status;
-    char text[ESP_ERROR_TEXT]; /* UTF-8, no newline, ends with 0; cut where it would not fit */
+    char text[ESP_ERROR_TEXT]; /* one line, ends with 0; cut where it would not fit. Names that it quotes may be any
+                                  bytes but control characters */
 };
 
 /* Writes status and text into `err` unless it is NULL or holds an error already. Returns `status`, so that a failing

@@ -20,6 +20,8 @@ enum {
 
 #define ESP_WEIGHT_MAX     16.0f               /* largest attention weight */
 #define ESP_TENSOR_MAX     ((size_t)1 << 26)   /* elements of one tensor */
+#define ESP_ARENA_MAX      ((size_t)1 << 28)   /* floats of activations for one image */
+#define ESP_POOL_WORK_MAX  1e10                /* values that a pooling layer reads */
 #define ESP_MACS_MAX       ((uint64_t)1 << 50) /* multiply-accumulates of one network */
 #define ESP_MODEL_JSON_MAX ((size_t)64 << 20)  /* bytes of model.json and of the safetensors header */
 #define ESP_MODEL_FILE_MAX ((size_t)4 << 30)   /* bytes of model.safetensors */

@@ -142,6 +142,33 @@ START_TEST(test_bad_weights)
 }
 END_TEST
 
+START_TEST(test_tiny_weights_do_not_silence)
+{
+    select_name("tabby");
+    ck_assert_int_eq(attend("tabby", 1e-50), ESP_OK);
+    ck_assert_int_eq(esp_cutout_close(cutout, &err), ESP_OK);
+    ck_assert(esp_cutout_runs(cutout, find("tabby")));
+}
+END_TEST
+
+START_TEST(test_closing_twice_counts_once)
+{
+    select_name("tabby");
+    ck_assert_int_eq(esp_cutout_close(cutout, &err), ESP_OK);
+    struct esp_cost cost = esp_cutout_cost(cutout);
+    ck_assert_int_eq(esp_cutout_close(cutout, &err), ESP_OK);
+    ck_assert_uint_eq(esp_cutout_cost(cutout).macs, cost.macs);
+}
+END_TEST
+
+START_TEST(test_messages_are_one_line)
+{
+    ck_assert_int_eq(select_name("a\nb\033[31m"), ESP_ERROR_UNKNOWN_NAME);
+    for (const char *at = err.text; *at; at++)
+        ck_assert_int_ge((unsigned char)*at, 0x20);
+}
+END_TEST
+
 START_TEST(test_runs_refuse_what_does_not_fit)
 {
     esp_instance *instance = make_instance(model, 1), *none;
@@ -201,6 +228,9 @@ int main(void)
     tcase_add_test(tests, test_bad_weights);
     tcase_add_test(tests, test_runs_refuse_what_does_not_fit);
     tcase_add_test(tests, test_predictions);
+    tcase_add_test(tests, test_tiny_weights_do_not_silence);
+    tcase_add_test(tests, test_closing_twice_counts_once);
+    tcase_add_test(tests, test_messages_are_one_line);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -233,6 +233,45 @@ START_TEST(test_too_large_networks)
 }
 END_TEST
 
+/* A small model.json that asks for much is refused before memory is taken for it. */
+START_TEST(test_promised_weights)
+{
+    static const char *const json =
+        "{\"format\":1,\"name\":\"t\",\"version\":\"1\",\"input\":{\"channels\":3,\"height\":8,\""
+        "width\":8,\"mean\":[0,0,0],\"std\":[1,1,1]},\"trunk\":{\"layers\":[{\"op\":\"conv\",\"na"
+        "me\":\"a\",\"out\":8192,\"kernel\":1},{\"op\":\"conv\",\"name\":\"b\",\"out\":8192,\"ker"
+        "nel\":1}],\"children\":[{\"name\":\"x\",\"layers\":[]}]}}";
+    uint64_t before = esp_allocated_bytes();
+
+    write_file("model.json", json, strlen(json));
+    write_file("model.safetensors", "\2\0\0\0\0\0\0\0{}", 10);
+    refused(ESP_ERROR_MODEL, "no tensor trunk:a.weight");
+    ck_assert_uint_lt(esp_allocated_bytes() - before, 1 << 20);
+}
+END_TEST
+
+/* A body and a shortcut share the prefix of their tensors, so a name that stands in both would tie their weights. */
+START_TEST(test_tensor_used_twice)
+{
+    static const char *const json =
+        "{\"format\":1,\"name\":\"t\",\"version\":\"1\",\"input\":{\"channels\":3,\"height\":8,\""
+        "width\":8,\"mean\":[0,0,0],\"std\":[1,1,1]},\"trunk\":{\"layers\":[{\"op\":\"residual\","
+        "\"name\":\"r\",\"body\":[{\"op\":\"conv\",\"name\":\"c\",\"out\":3,\"kernel\":1,\"bias\""
+        ":false}],\"shortcut\":[{\"op\":\"conv\",\"name\":\"c\",\"out\":3,\"kernel\":1,\"bias\":f"
+        "alse}]}],\"children\":[{\"name\":\"x\",\"layers\":[]}]}}";
+    static const char header[] =
+        "{\"trunk:r.c.weight\":{\"dtype\":\"F32\",\"shape\":[3,3,1,1],\"data_offsets\":[0,36]},\""
+        "x:head.weight\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[36,48]},\"x:head.bias"
+        "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[48,52]}}";
+    char bytes[8 + sizeof header - 1 + 52] = {(char)((sizeof header - 1) & 255), (char)((sizeof header - 1) >> 8)};
+
+    memcpy(bytes + 8, header, sizeof header - 1);
+    write_file("model.json", json, strlen(json));
+    write_file("model.safetensors", bytes, sizeof bytes);
+    refused(ESP_ERROR_MODEL, "tensor trunk:r.c.weight is used by two layers");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model");
@@ -248,6 +287,8 @@ int main(void)
     tcase_add_test(tests, test_failing_allocations);
     tcase_add_test(tests, test_kernels_by_name);
     tcase_add_test(tests, test_too_large_networks);
+    tcase_add_test(tests, test_promised_weights);
+    tcase_add_test(tests, test_tensor_used_twice);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
