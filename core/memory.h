@@ -8,6 +8,12 @@
 
 enum { ESP_ALIGNMENT = 64 }; /* bytes: a cache line, and an AVX-512 register */
 
+/* Rounded up to a multiple of ESP_ALIGNMENT. */
+static inline size_t esp_aligned(size_t bytes)
+{
+    return (bytes + ESP_ALIGNMENT - 1) / ESP_ALIGNMENT * ESP_ALIGNMENT;
+}
+
 /* `count` elements of `size` bytes, zeroed and aligned to ESP_ALIGNMENT; NULL where the product overflows, or the
  * system gives no memory. A product of 0 gives a pointer that may be freed. Free with esp_free; NULL is fine there. */
 void *esp_alloc(size_t count, size_t size);
