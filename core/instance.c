@@ -1,12 +1,11 @@
 #include "espalier/instance.h"
 
+#include "core/clock.h"
 #include "core/cutout.h"
 #include "core/kernels/pointwise.h"
 #include "core/memory.h"
 #include "core/model.h"
 #include "espalier/limits.h"
-
-#include <time.h>
 
 struct esp_instance {
     const struct esp_model *model;
@@ -29,7 +28,7 @@ enum esp_status esp_instance_create(esp_instance **instance, const esp_model *mo
         made->model = model;
         made->batch = batch;
         made->arenas = __builtin_mul_overflow(batch, model->arena, &floats) ? NULL : esp_alloc(floats, sizeof(float));
-        made->workspace = esp_alloc(model->workspace, 1);
+        made->workspace = esp_alloc(model->info.workspace_bytes, 1);
     }
     if (!made || !made->arenas || !made->workspace) {
         esp_instance_destroy(&made);
@@ -199,13 +198,6 @@ static void run_nodes(struct run *run, size_t first, size_t end)
     }
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static enum esp_status check_jobs(const struct esp_instance *instance, const struct esp_job *jobs, size_t count,
                                   struct esp_error *err)
 {
@@ -226,11 +218,11 @@ enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, s
         return status;
     for (size_t i = 0; i < count; i++)
         jobs[i].cost = (struct esp_cost){0};
-    double start = now();
+    double start = esp_clock_seconds();
     run_nodes(&run, 0, 1);
-    double trunk = now();
+    double trunk = esp_clock_seconds();
     run_nodes(&run, 1, instance->model->info.nodes);
-    double end = now();
+    double end = esp_clock_seconds();
     for (size_t i = 0; i < count; i++) {
         jobs[i].trunk_seconds = trunk - start;
         jobs[i].branches_seconds = end - trunk;

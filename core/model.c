@@ -110,20 +110,20 @@ static bool conv_sizes(struct esp_model *model, const struct esp_step *step)
 
     if (workspace > ESP_TENSOR_MAX * 64)
         return false;
-    model->workspace = larger(model->workspace, workspace);
-    model->weight_bytes += esp_aligned(model->kernels->conv_weight_bytes(&step->conv));
-    model->weight_bytes += esp_aligned(step->conv.out.channels * sizeof(float));
+    model->info.workspace_bytes = larger(model->info.workspace_bytes, workspace);
+    model->info.weight_bytes += esp_aligned(model->kernels->conv_weight_bytes(&step->conv));
+    model->info.weight_bytes += esp_aligned(step->conv.out.channels * sizeof(float));
     return true;
 }
 
-/* Sizes of weights and workspace; the largest output of each depth, left in output_offset. */
-static enum esp_status measure(struct loading *load)
+/* Sizes of weights and workspace, the largest output of each depth, and the largest scratch. */
+static enum esp_status measure(struct loading *load, size_t *outputs, size_t *scratch)
 {
     struct esp_model *model = load->model;
 
     for (size_t i = 0; i < model->info.nodes; i++) {
         const struct esp_node *node = &model->nodes[i];
-        size_t *room = &model->output_offset[node->info.depth];
+        size_t *output = &outputs[node->info.depth];
         for (size_t s = 0; s < node->program.count; s++) {
             const struct esp_step *step = &node->program.steps[s];
             if (step->op == ESP_STEP_CONV && !conv_sizes(model, step))
@@ -131,9 +131,9 @@ static enum esp_status measure(struct loading *load)
                                 node->info.path, step->tensor);
         }
         if (node->info.head)
-            model->weight_bytes += esp_aligned(node->info.output.channels * sizeof(float));
-        *room = larger(*room, esp_shape_room(node->info.output));
-        model->scratch_offset = larger(model->scratch_offset, node->program.scratch);
+            model->info.weight_bytes += esp_aligned(node->info.output.channels * sizeof(float));
+        *output = larger(*output, esp_shape_room(node->info.output));
+        *scratch = larger(*scratch, node->program.scratch);
     }
     return ESP_OK;
 }
@@ -141,51 +141,42 @@ static enum esp_status measure(struct loading *load)
 static enum esp_status plan_memory(struct loading *load)
 {
     struct esp_model *model = load->model;
-    size_t offset = esp_shape_room(model->info.input.shape), scratch;
+    size_t offset = esp_shape_room(model->info.input.shape), scratch = 0;
+    size_t outputs[ESP_DEPTH_MAX + 1] = {0};
 
     for (size_t i = 0; i < model->info.nodes; i++)
         model->depths = larger(model->depths, model->nodes[i].info.depth + 1);
     model->output_offset = esp_alloc(model->depths, sizeof *model->output_offset);
     if (!model->output_offset)
         return no_memory(load->err);
-    enum esp_status status = measure(load);
+    enum esp_status status = measure(load, outputs, &scratch);
     if (status != ESP_OK)
         return status;
     for (size_t depth = 0; depth < model->depths; depth++) {
-        size_t room = model->output_offset[depth];
         model->output_offset[depth] = offset;
-        offset += room;
+        offset += outputs[depth];
     }
-    scratch = model->scratch_offset;
     model->scratch_offset = offset;
     model->arena = offset + scratch;
+    model->info.activation_bytes = model->arena * sizeof(float);
     if (model->arena > ESP_ARENA_MAX)
         return esp_fail(load->err, ESP_ERROR_MODEL,
                         "the network's activations take %zu bytes for each image; the limit is %zu",
-                        model->arena * sizeof(float), ESP_ARENA_MAX * sizeof(float));
+                        model->info.activation_bytes, ESP_ARENA_MAX * sizeof(float));
     return ESP_OK;
-}
-
-static void finish_info(struct esp_model *model)
-{
-    model->info.kernels = model->kernels->name;
-    model->info.precision = model->kernels->precision;
-    model->info.weight_bytes = model->weight_bytes;
-    model->info.activation_bytes = model->arena * sizeof(float);
-    model->info.workspace_bytes = model->workspace;
 }
 
 /* --- the public functions ------------------------------------------------------------------------------------- */
 
 static enum esp_status load_model(struct loading *load, const char *directory)
 {
-    enum esp_status status;
+    enum esp_status status = esp_tree_spec_read(&load->spec, directory, load->err);
 
-    if ((status = esp_tree_spec_read(&load->spec, directory, load->err)) == ESP_OK &&
-        (status = build_tree(load)) == ESP_OK && (status = plan_memory(load)) == ESP_OK &&
-        (status = esp_weights_load(load->model, directory, load->err)) == ESP_OK)
-        finish_info(load->model);
-    return status;
+    if (status == ESP_OK)
+        status = build_tree(load);
+    if (status == ESP_OK)
+        status = plan_memory(load);
+    return status == ESP_OK ? esp_weights_load(load->model, directory, load->err) : status;
 }
 
 void esp_model_options_default(struct esp_model_options *options)
@@ -207,6 +198,8 @@ enum esp_status esp_model_load(esp_model **model, const char *directory, const s
     if (!load.model)
         return no_memory(err);
     load.model->kernels = kernels;
+    load.model->info.kernels = kernels->name;
+    load.model->info.precision = kernels->precision;
     status = load_model(&load, directory);
     esp_tree_spec_release(&load.spec);
     if (status != ESP_OK)

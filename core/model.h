@@ -27,12 +27,10 @@ struct esp_model {
     struct esp_node *nodes;
     size_t *category_nodes;       /* [categories] */
     size_t *by_path, *by_name;    /* [nodes], sorted */
-    size_t weight_bytes;          /* of packed weights, biases and heads */
     uint8_t *weights;             /* read-only after loading */
     size_t depths;                /* levels, the trunk's included */
     size_t *output_offset;        /* [depths], floats into an image's arena */
     size_t scratch_offset, arena; /* floats */
-    size_t workspace;             /* bytes, for the whole instance */
 };
 
 #endif

@@ -229,7 +229,7 @@ static enum esp_status load_weights(struct loading *load)
         if (load->file.tensors[i].elements > largest)
             largest = load->file.tensors[i].elements;
     load->floats = esp_alloc(largest, sizeof *load->floats);
-    model->weights = esp_alloc(model->weight_bytes, 1);
+    model->weights = esp_alloc(model->info.weight_bytes, 1);
     if (!load->floats || !model->weights)
         return esp_fail(load->err, ESP_ERROR_MEMORY, "no memory for the weights");
     model->info.monotone = true;

@@ -1,4 +1,5 @@
 /* From bytes to a network's input. The only file that knows the JPEG library. */
+#include "core/clock.h"
 #include "core/image/buffer.h"
 #include "core/image/geometry.h"
 #include "core/image/jpeg_header.h"
@@ -8,7 +9,6 @@
 #include "espalier/limits.h"
 
 #include <string.h>
-#include <time.h>
 #include <turbojpeg.h>
 
 enum {
@@ -271,14 +271,6 @@ static enum esp_status preprocess(esp_decoder *decoder, const struct job *job, c
 
 /* --- All of it --- */
 
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* Everything that can be known without decoding. */
 static enum esp_status plan(const esp_decoder *decoder, struct job *job, const struct esp_input_info *input,
                             struct esp_image_report *report, struct esp_error *err)
@@ -300,7 +292,7 @@ static enum esp_status plan(const esp_decoder *decoder, struct job *job, const s
 static enum esp_status run(esp_decoder *decoder, struct job *job, const struct esp_input_info *input, float *out,
                            struct esp_image_report *report, struct esp_error *err)
 {
-    double start = seconds(), decoded;
+    double start = esp_clock_seconds(), decoded;
     enum esp_status status = plan(decoder, job, input, report, err);
 
     if (status != ESP_OK)
@@ -311,11 +303,11 @@ static enum esp_status run(esp_decoder *decoder, struct job *job, const struct e
     report->decoded_width = job->width;
     report->decoded_height = job->height;
     status = decode(decoder, job, err);
-    decoded = seconds();
+    decoded = esp_clock_seconds();
     report->decode_seconds = decoded - start;
     if (status == ESP_OK)
         status = preprocess(decoder, job, input, out, err);
-    report->preprocess_seconds = seconds() - decoded;
+    report->preprocess_seconds = esp_clock_seconds() - decoded;
     return status;
 }
 

@@ -54,4 +54,8 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
 uint64_t esp_conv_macs(const struct esp_conv *conv);
 uint64_t esp_conv_weights(const struct esp_conv *conv);
 
+/* conv_weight_bytes and conv_pack of the sets that take the weights as they are stored. */
+size_t esp_conv_plain_bytes(const struct esp_conv *conv);
+void esp_conv_plain_pack(const struct esp_conv *conv, const float *weights, void *packed);
+
 #endif

@@ -20,16 +20,6 @@ static void start(void)
     openblas_set_num_threads(1);
 }
 
-static size_t weight_bytes(const struct esp_conv *conv)
-{
-    return (size_t)esp_conv_weights(conv) * sizeof(float);
-}
-
-static void pack(const struct esp_conv *conv, const float *weights, void *packed)
-{
-    memcpy(packed, weights, weight_bytes(conv));
-}
-
 static size_t patch_length(const struct esp_conv *conv)
 {
     return (size_t)(conv->in.channels / conv->groups) * conv->window.kernel_h * conv->window.kernel_w;
@@ -187,8 +177,8 @@ const struct esp_kernels esp_kernels_openblas = {
     .precision = "fp32",
     .supported = supported,
     .start = start,
-    .conv_weight_bytes = weight_bytes,
+    .conv_weight_bytes = esp_conv_plain_bytes,
     .conv_workspace_bytes = workspace_bytes,
-    .conv_pack = pack,
+    .conv_pack = esp_conv_plain_pack,
     .conv = conv_images,
 };

@@ -2,27 +2,15 @@
 #include "core/kernels/kernels.h"
 #include "core/kernels/pointwise.h"
 
-#include <string.h>
-
 static bool supported(void)
 {
     return true;
-}
-
-static size_t weight_bytes(const struct esp_conv *conv)
-{
-    return (size_t)esp_conv_weights(conv) * sizeof(float);
 }
 
 static size_t workspace_bytes(const struct esp_conv *conv)
 {
     (void)conv;
     return 0;
-}
-
-static void pack(const struct esp_conv *conv, const float *weights, void *packed)
-{
-    memcpy(packed, weights, weight_bytes(conv));
 }
 
 /* Adds weight * in, moved by one position of the kernel, to one output plane. */
@@ -72,8 +60,8 @@ const struct esp_kernels esp_kernels_plain = {
     .name = "plain",
     .precision = "fp32",
     .supported = supported,
-    .conv_weight_bytes = weight_bytes,
+    .conv_weight_bytes = esp_conv_plain_bytes,
     .conv_workspace_bytes = workspace_bytes,
-    .conv_pack = pack,
+    .conv_pack = esp_conv_plain_pack,
     .conv = conv_images,
 };

@@ -1,5 +1,6 @@
 #include "core/kernels/kernels.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Best first; plain C, which runs everywhere, last. */
@@ -19,6 +20,17 @@ const char *const *esp_kernels_names(void)
     return names;
 }
 
+/* The message lists what the table has. */
+static enum esp_status unknown(const char *name, struct esp_error *err)
+{
+    char names[ROWS * 32] = "auto";
+    size_t used = strlen(names);
+
+    for (size_t i = 0; i < ROWS; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, ", %.24s", table[i]->name);
+    return esp_fail(err, ESP_ERROR_UNSUPPORTED, "there are no kernels called \"%.64s\"; there are %s", name, names);
+}
+
 enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, struct esp_error *err)
 {
     for (size_t i = 0; i < ROWS; i++) {
@@ -33,8 +45,7 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
             return esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" need a CPU that this machine does not have",
                             name);
     }
-    return esp_fail(err, ESP_ERROR_UNSUPPORTED,
-                    "there are no kernels called \"%s\"; there are auto, openblas and plain", name);
+    return unknown(name, err);
 }
 
 uint64_t esp_conv_weights(const struct esp_conv *conv)
@@ -46,4 +57,14 @@ uint64_t esp_conv_weights(const struct esp_conv *conv)
 uint64_t esp_conv_macs(const struct esp_conv *conv)
 {
     return esp_conv_weights(conv) * conv->out.height * conv->out.width;
+}
+
+size_t esp_conv_plain_bytes(const struct esp_conv *conv)
+{
+    return (size_t)esp_conv_weights(conv) * sizeof(float);
+}
+
+void esp_conv_plain_pack(const struct esp_conv *conv, const float *weights, void *packed)
+{
+    memcpy(packed, weights, esp_conv_plain_bytes(conv));
 }

@@ -37,7 +37,4 @@ struct esp_error {
 __attribute__((format(printf, 3, 4))) enum esp_status esp_fail(struct esp_error *err, enum esp_status status,
                                                                const char *format, ...);
 
-/* A short constant name, such as "not a JPEG". */
-const char *esp_status_name(enum esp_status status);
-
 #endif

@@ -154,10 +154,10 @@ static void fill_with_nan(uint8_t *weights, size_t begin, size_t end)
 START_TEST(test_weights_outside_the_cutout_are_not_read)
 {
     esp_instance *instance = make_instance(model, 1);
-    uint8_t *saved = malloc(model->weight_bytes);
+    uint8_t *saved = malloc(model->info.weight_bytes);
     uint64_t random = 11;
 
-    memcpy(saved, model->weights, model->weight_bytes);
+    memcpy(saved, model->weights, model->info.weight_bytes);
     for (size_t n = 0; n < 20; n++) {
         esp_cutout *cutout = random_cutout(&random);
         for (size_t i = 0; i < esp_model_info(model)->nodes; i++)
@@ -165,7 +165,7 @@ START_TEST(test_weights_outside_the_cutout_are_not_read)
                 fill_with_nan(model->weights, model->nodes[i].weights_begin, model->nodes[i].weights_end);
         float *scores = run_one(instance, cutout, inputs[n % 8], NULL);
         check_bits(cutout, scores, whole[n % 8]);
-        memcpy(model->weights, saved, model->weight_bytes);
+        memcpy(model->weights, saved, model->info.weight_bytes);
         free(scores);
         esp_cutout_destroy(&cutout);
     }
