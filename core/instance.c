@@ -88,10 +88,17 @@ static float *locate(const struct run *run, size_t job, const struct esp_node *n
     return NULL;
 }
 
+static void *patches_of(const struct run *run, size_t job, unsigned depth)
+{
+    const struct esp_model *model = run->instance->model;
+    return run->instance->arenas + job * model->arena + model->patches_offset[depth];
+}
+
 /* Where the images of a step lie. */
 struct operands {
     const float *in[ESP_BATCH_MAX], *addend[ESP_BATCH_MAX];
-    float *out[ESP_BATCH_MAX];
+    const void *patches[ESP_BATCH_MAX];
+    float scale[ESP_BATCH_MAX], *out[ESP_BATCH_MAX];
 };
 
 static void find_operands(const struct run *run, const struct esp_node *node, const struct esp_step *step,
@@ -121,21 +128,41 @@ static void run_pointwise(const struct esp_step *step, const float *in, const fl
     }
 }
 
+/* A node's attention weights are applied by its last step where that is a convolution. */
+static bool applies_attention(const struct esp_node *node, const struct esp_step *step)
+{
+    return step == &node->program.steps[node->program.count - 1] && step->op == ESP_STEP_CONV;
+}
+
+static void run_conv(struct run *run, const struct esp_node *node, const struct esp_step *step,
+                     struct operands *operands)
+{
+    size_t index = (size_t)(node - run->instance->model->nodes);
+    struct esp_images images = {.count = run->here_count,
+                                .in = operands->in,
+                                .patches = step->shared_patches ? operands->patches : NULL,
+                                .addend = step->addend.area == ESP_AREA_NONE ? NULL : operands->addend,
+                                .scale = applies_attention(node, step) ? operands->scale : NULL,
+                                .out = operands->out};
+
+    for (size_t i = 0; i < run->here_count; i++) {
+        operands->scale[i] = run->jobs[run->here[i]].cutout->nodes[index].weight;
+        if (step->shared_patches)
+            operands->patches[i] = patches_of(run, run->here[i], node->info.depth - 1);
+    }
+    run->instance->model->kernels->conv(&step->conv, &images, run->instance->workspace);
+}
+
 static void run_step(struct run *run, const struct esp_node *node, const struct esp_step *step)
 {
     struct operands operands;
 
     find_operands(run, node, step, &operands);
-    if (step->op == ESP_STEP_CONV) {
-        struct esp_images images = {.count = run->here_count,
-                                    .in = operands.in,
-                                    .addend = step->addend.area == ESP_AREA_NONE ? NULL : operands.addend,
-                                    .out = operands.out};
-        run->instance->model->kernels->conv(&step->conv, &images, run->instance->workspace);
-    } else {
+    if (step->op == ESP_STEP_CONV)
+        run_conv(run, node, step, &operands);
+    else
         for (size_t i = 0; i < run->here_count; i++)
             run_pointwise(step, operands.in[i], operands.addend[i], operands.out[i]);
-    }
     for (size_t i = 0; i < run->here_count; i++) {
         run->jobs[run->here[i]].cost.macs += step->macs;
         run->jobs[run->here[i]].cost.parameters += step->parameters;
@@ -153,7 +180,20 @@ static float head_score(const struct esp_node *node, const float *features)
     return score + node->head_bias;
 }
 
-/* Attention, head and counts of one image, after the node's steps. */
+/* Whether a child that takes its patches from the node's run is run for this image. */
+static bool shares_patches(const struct esp_model *model, size_t index, const struct esp_cutout *cutout)
+{
+    const struct esp_node *nodes = model->nodes;
+
+    if (!nodes[index].shared_patches)
+        return false;
+    for (size_t i = index + 1; i < nodes[index].info.subtree_end; i = nodes[i].info.subtree_end)
+        if (cutout->nodes[i].runs && nodes[i].program.steps[0].shared_patches)
+            return true;
+    return false;
+}
+
+/* Attention, head, patches for the children and counts of one image, after the node's steps. */
 static void finish_node(struct run *run, size_t index, size_t job_index)
 {
     const struct esp_node *node = &run->instance->model->nodes[index];
@@ -161,13 +201,17 @@ static void finish_node(struct run *run, size_t index, size_t job_index)
     const struct esp_cutout_node *wanted = &job->cutout->nodes[index];
     float *features = output_of(run, job_index, node->info.depth);
 
-    if (wanted->weight != 1.0f)
+    if (!applies_attention(node, &node->program.steps[node->program.count - 1]))
         esp_scale(wanted->weight, features, esp_shape_elements(node->info.output));
     if (wanted->scores) {
         job->scores[index] = head_score(node, features);
         job->cost.macs += node->info.head_macs;
         job->cost.parameters += node->info.head_parameters;
     }
+    if (shares_patches(run->instance->model, index, job->cutout))
+        run->instance->model->kernels->conv_patches(node->shared_patches, features,
+                                                    patches_of(run, job_index, node->info.depth),
+                                                    run->instance->workspace);
     job->cost.branches += index != 0;
     job->cost.categories += node->info.category != SIZE_MAX;
 }

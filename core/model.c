@@ -116,14 +116,53 @@ static bool conv_sizes(struct esp_model *model, const struct esp_step *step)
     return true;
 }
 
-/* Sizes of weights and workspace, the largest output of each depth, and the largest scratch. */
-static enum esp_status measure(struct loading *load, size_t *outputs, size_t *scratch)
+/* The convolution that reads the node's input first, or NULL. */
+static struct esp_step *first_conv(const struct esp_node *node)
+{
+    struct esp_step *step = &node->program.steps[0];
+    return step->op == ESP_STEP_CONV && step->source.area == ESP_AREA_INPUT ? step : NULL;
+}
+
+/* Lets the children of a node share the patches that their first convolutions take from its output, where at least two
+ * can. Returns their floats. */
+static size_t share_patches(struct esp_model *model, size_t parent)
+{
+    struct esp_node *node = &model->nodes[parent];
+    size_t sharing = 0;
+
+    for (size_t i = parent + 1; i < node->info.subtree_end; i = model->nodes[i].info.subtree_end) {
+        const struct esp_step *step = first_conv(&model->nodes[i]);
+        if (step && !node->shared_patches)
+            node->shared_patches = &step->conv;
+        sharing += step && esp_conv_shares_patches(node->shared_patches, &step->conv);
+    }
+    size_t bytes = sharing < 2 ? 0 : model->kernels->conv_patch_bytes(node->shared_patches);
+    if (bytes == 0 || bytes > ESP_SHARED_PATCHES_MAX) {
+        node->shared_patches = NULL;
+        return 0;
+    }
+    for (size_t i = parent + 1; i < node->info.subtree_end; i = model->nodes[i].info.subtree_end) {
+        struct esp_step *step = first_conv(&model->nodes[i]);
+        if (step)
+            step->shared_patches = esp_conv_shares_patches(node->shared_patches, &step->conv);
+    }
+    return esp_aligned(bytes) / sizeof(float);
+}
+
+/* The largest that any node needs. */
+struct needs {
+    size_t outputs[ESP_DEPTH_MAX + 1], patches[ESP_DEPTH_MAX + 1]; /* floats, for each depth */
+    size_t scratch;
+};
+
+/* Sizes of weights and workspace, and what the nodes need. */
+static enum esp_status measure(struct loading *load, struct needs *needs)
 {
     struct esp_model *model = load->model;
 
     for (size_t i = 0; i < model->info.nodes; i++) {
         const struct esp_node *node = &model->nodes[i];
-        size_t *output = &outputs[node->info.depth];
+        unsigned depth = node->info.depth;
         for (size_t s = 0; s < node->program.count; s++) {
             const struct esp_step *step = &node->program.steps[s];
             if (step->op == ESP_STEP_CONV && !conv_sizes(model, step))
@@ -132,8 +171,9 @@ static enum esp_status measure(struct loading *load, size_t *outputs, size_t *sc
         }
         if (node->info.head)
             model->info.weight_bytes += esp_aligned(node->info.output.channels * sizeof(float));
-        *output = larger(*output, esp_shape_room(node->info.output));
-        *scratch = larger(*scratch, node->program.scratch);
+        needs->outputs[depth] = larger(needs->outputs[depth], esp_shape_room(node->info.output));
+        needs->patches[depth] = larger(needs->patches[depth], share_patches(model, i));
+        needs->scratch = larger(needs->scratch, node->program.scratch);
     }
     return ESP_OK;
 }
@@ -141,23 +181,26 @@ static enum esp_status measure(struct loading *load, size_t *outputs, size_t *sc
 static enum esp_status plan_memory(struct loading *load)
 {
     struct esp_model *model = load->model;
-    size_t offset = esp_shape_room(model->info.input.shape), scratch = 0;
-    size_t outputs[ESP_DEPTH_MAX + 1] = {0};
+    size_t offset = esp_shape_room(model->info.input.shape);
+    struct needs needs = {.scratch = 0};
 
     for (size_t i = 0; i < model->info.nodes; i++)
         model->depths = larger(model->depths, model->nodes[i].info.depth + 1);
     model->output_offset = esp_alloc(model->depths, sizeof *model->output_offset);
-    if (!model->output_offset)
+    model->patches_offset = esp_alloc(model->depths, sizeof *model->patches_offset);
+    if (!model->output_offset || !model->patches_offset)
         return no_memory(load->err);
-    enum esp_status status = measure(load, outputs, &scratch);
+    enum esp_status status = measure(load, &needs);
     if (status != ESP_OK)
         return status;
     for (size_t depth = 0; depth < model->depths; depth++) {
         model->output_offset[depth] = offset;
-        offset += outputs[depth];
+        offset += needs.outputs[depth];
+        model->patches_offset[depth] = offset;
+        offset += needs.patches[depth];
     }
     model->scratch_offset = offset;
-    model->arena = offset + scratch;
+    model->arena = offset + needs.scratch;
     model->info.activation_bytes = model->arena * sizeof(float);
     if (model->arena > ESP_ARENA_MAX)
         return esp_fail(load->err, ESP_ERROR_MODEL,
@@ -226,6 +269,7 @@ void esp_model_destroy(esp_model **model)
     esp_free(m->by_path);
     esp_free(m->by_name);
     esp_free(m->output_offset);
+    esp_free(m->patches_offset);
     esp_free(m->weights);
     esp_free(m->name);
     esp_free(m->version);

@@ -1,10 +1,10 @@
 /* The inside of a model: the tree with programs and packed weights, and the plan of an instance's memory.
  *
  * An instance's arena for one image holds, in this order: the input; for each depth of the tree the output of the node
- * that runs there; and the scratch that the running segment needs. A node's output must stay until its subtree is done,
- * and nodes of one depth run one after the other, so a place for each depth serves every cutout. The same plan
- * would serve a thread that takes over a subtree: it reads the parent's output and needs an arena of its own for the
- * depths below. */
+ * that runs there, and the patches of that output which its children share; and the scratch that the running segment
+ * needs. A node's output must stay until its subtree is done, and nodes of one depth run one after the other, so a place
+ * for each depth serves every cutout. The same plan serves a thread that takes over a subtree: it reads the parent's
+ * output and patches, and has an arena of its own for the depths below. */
 #ifndef ESP_CORE_MODEL_H
 #define ESP_CORE_MODEL_H
 
@@ -17,6 +17,9 @@ struct esp_node {
     struct esp_program program;
     const float *head_weight; /* [channels]; NULL without a head */
     float head_bias;
+    /* A child's first convolution whose patches of this node's output are laid out once for all children that share
+     * them; NULL where there is none. */
+    const struct esp_conv *shared_patches;
     size_t weights_begin, weights_end; /* bytes: its part of the packed weights, head included */
 };
 
@@ -30,6 +33,7 @@ struct esp_model {
     uint8_t *weights;             /* read-only after loading */
     size_t depths;                /* levels, the trunk's included */
     size_t *output_offset;        /* [depths], floats into an image's arena */
+    size_t *patches_offset;       /* [depths], likewise: of the patches of the output of that depth */
     size_t scratch_offset, arena; /* floats */
 };
 

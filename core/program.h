@@ -36,6 +36,7 @@ struct esp_step {
     enum esp_step_op op;
     struct esp_conv conv; /* shapes, window and activation of every op; groups and weights of convolutions */
     bool bias, linear, count_padding;                /* linear: its weights are stored as [out, C*H*W] */
+    bool shared_patches;                             /* reads its patches from where its node's parent laid them */
     char *tensor;                                    /* "res1.conv2": the prefix of its tensors; NULL without */
     size_t source_value, addend_value, target_value; /* while lowering; SIZE_MAX for no addend */
     struct esp_place source, addend, target;

@@ -24,7 +24,9 @@ struct esp_conv {
 struct esp_images {
     size_t count;
     const float *const *in;
-    const float *const *addend; /* of out's shape, added before the activation; NULL for none */
+    const void *const *patches;  /* laid out by conv_patches for this convolution or one that shares; NULL for none */
+    const float *const *addend;  /* of out's shape, added before the activation; NULL for none */
+    const float *scale;          /* [count], an attention weight that multiplies what comes out; NULL for 1 */
     float *const *out;
 };
 
@@ -33,15 +35,21 @@ struct esp_kernels {
     bool (*supported)(void); /* by this machine */
     void (*start)(void);     /* called whenever a model chooses the set; NULL for nothing to do */
 
-    /* Bytes of a convolution's packed weights, and of the workspace that running it needs. Shapes are within
-     * espalier/limits.h; a workspace that overflows is SIZE_MAX. */
+    /* Bytes of a convolution's packed weights, and of the workspace that laying out patches and running it need.
+     * Shapes are within espalier/limits.h; a workspace that overflows is SIZE_MAX. */
     size_t (*conv_weight_bytes)(const struct esp_conv *conv);
     size_t (*conv_workspace_bytes)(const struct esp_conv *conv);
 
     /* Packs weights [out, in/groups, KH, KW] once, when a model is loaded. */
     void (*conv_pack)(const struct esp_conv *conv, const float *weights, void *packed);
 
-    /* out = activation(conv(in) + bias + addend) for every image. */
+    /* The patches of an image are what its pixels multiply the weights with, in the set's own layout. Siblings whose
+     * convolutions share them (esp_conv_shares_patches) need them laid out but once. Bytes of one image's, or 0 where
+     * the set has no use for that; SIZE_MAX for an overflow. */
+    size_t (*conv_patch_bytes)(const struct esp_conv *conv);
+    void (*conv_patches)(const struct esp_conv *conv, const float *in, void *patches, void *workspace);
+
+    /* out = scale * activation(conv(in) + bias + addend) for every image. */
     void (*conv)(const struct esp_conv *conv, const struct esp_images *images, void *workspace);
 };
 
@@ -54,8 +62,14 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
 uint64_t esp_conv_macs(const struct esp_conv *conv);
 uint64_t esp_conv_weights(const struct esp_conv *conv);
 
+/* Whether two convolutions of one input take the same patches from it, whatever the kernel set. */
+bool esp_conv_shares_patches(const struct esp_conv *a, const struct esp_conv *b);
+
 /* conv_weight_bytes and conv_pack of the sets that take the weights as they are stored. */
 size_t esp_conv_plain_bytes(const struct esp_conv *conv);
 void esp_conv_plain_pack(const struct esp_conv *conv, const float *weights, void *packed);
+
+/* conv_patch_bytes of the sets that read the input itself. */
+size_t esp_conv_no_patches(const struct esp_conv *conv);
 
 #endif

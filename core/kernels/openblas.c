@@ -137,15 +137,32 @@ static void im2col(const struct esp_conv *conv, const float *in, float *patches)
                 (shifted ? shifted_plane : patch_plane)(conv, in, ky, kx, patches);
 }
 
-static void multiply_group(const struct esp_conv *conv, size_t group, const float *in, float *workspace, float *out)
+/* What siblings share: the patches of a convolution without groups. */
+static size_t patch_bytes(const struct esp_conv *conv)
+{
+    return conv->groups == 1 ? workspace_bytes(conv) : 0;
+}
+
+static void lay_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
+{
+    (void)workspace;
+    im2col(conv, in, patches);
+}
+
+/* `patches`: as laid out for this group, or NULL. */
+static void multiply_group(const struct esp_conv *conv, size_t group, const float *in, const float *patches,
+                           float *workspace, float *out)
 {
     size_t rows = conv->out.channels / conv->groups, inner = patch_length(conv);
     size_t columns = (size_t)conv->out.height * conv->out.width;
     const float *input = in + group * (conv->in.channels / conv->groups) * conv->in.height * conv->in.width;
-    const float *patches = patches_are_input(conv) ? input : workspace;
 
-    if (patches == workspace)
+    if (patches_are_input(conv)) {
+        patches = input;
+    } else if (!patches) {
         im2col(conv, input, workspace);
+        patches = workspace;
+    }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)inner, 1.0f,
                 (const float *)conv->weights + group * rows * inner, (int)inner, patches, (int)columns, 0.0f,
                 out + group * rows * columns, (int)columns);
@@ -167,8 +184,12 @@ static void conv_images(const struct esp_conv *conv, const struct esp_images *im
 {
     for (size_t i = 0; i < images->count; i++) {
         for (size_t group = 0; group < conv->groups; group++)
-            multiply_group(conv, group, images->in[i], workspace, images->out[i]);
+            multiply_group(conv, group, images->in[i], images->patches ? images->patches[i] : NULL, workspace,
+                           images->out[i]);
         finish(conv, images->addend ? images->addend[i] : NULL, images->out[i]);
+        if (images->scale)
+            esp_scale(images->scale[i], images->out[i],
+                      (size_t)conv->out.channels * conv->out.height * conv->out.width);
     }
 }
 
@@ -180,5 +201,7 @@ const struct esp_kernels esp_kernels_openblas = {
     .conv_weight_bytes = esp_conv_plain_bytes,
     .conv_workspace_bytes = workspace_bytes,
     .conv_pack = esp_conv_plain_pack,
+    .conv_patch_bytes = patch_bytes,
+    .conv_patches = lay_patches,
     .conv = conv_images,
 };

@@ -53,6 +53,8 @@ static void conv_images(const struct esp_conv *conv, const struct esp_images *im
             conv_plane(conv, c, images->in[i], images->out[i] + c * plane);
         esp_add(conv->activation, images->out[i], images->addend ? images->addend[i] : NULL, images->out[i],
                 conv->out.channels * plane);
+        if (images->scale)
+            esp_scale(images->scale[i], images->out[i], conv->out.channels * plane);
     }
 }
 
@@ -63,5 +65,6 @@ const struct esp_kernels esp_kernels_plain = {
     .conv_weight_bytes = esp_conv_plain_bytes,
     .conv_workspace_bytes = workspace_bytes,
     .conv_pack = esp_conv_plain_pack,
+    .conv_patch_bytes = esp_conv_no_patches,
     .conv = conv_images,
 };

@@ -59,6 +59,18 @@ uint64_t esp_conv_macs(const struct esp_conv *conv)
     return esp_conv_weights(conv) * conv->out.height * conv->out.width;
 }
 
+bool esp_conv_shares_patches(const struct esp_conv *a, const struct esp_conv *b)
+{
+    bool same_groups = a->groups == b->groups && (a->groups == 1 || a->out.channels == b->out.channels);
+    return same_groups && !memcmp(&a->in, &b->in, sizeof a->in) && !memcmp(&a->window, &b->window, sizeof a->window);
+}
+
+size_t esp_conv_no_patches(const struct esp_conv *conv)
+{
+    (void)conv;
+    return 0;
+}
+
 size_t esp_conv_plain_bytes(const struct esp_conv *conv)
 {
     return (size_t)esp_conv_weights(conv) * sizeof(float);

@@ -20,6 +20,7 @@ enum {
 
 #define ESP_WEIGHT_MAX     16.0f               /* largest attention weight */
 #define ESP_TENSOR_MAX     ((size_t)1 << 26)   /* elements of one tensor */
+#define ESP_SHARED_PATCHES_MAX ((size_t)1 << 20) /* bytes of patches that siblings share; larger ones are laid in pieces */
 #define ESP_ARENA_MAX      ((size_t)1 << 28)   /* floats of activations for one image */
 #define ESP_POOL_WORK_MAX  1e10                /* values that a pooling layer reads */
 #define ESP_MACS_MAX       ((uint64_t)1 << 50) /* multiply-accumulates of one network */
