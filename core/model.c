@@ -224,7 +224,7 @@ static enum esp_status load_model(struct loading *load, const char *directory)
 
 void esp_model_options_default(struct esp_model_options *options)
 {
-    *options = (struct esp_model_options){.kernels = "auto"};
+    *options = (struct esp_model_options){.kernels = "auto", .precision = ESP_PRECISION_AUTO};
 }
 
 enum esp_status esp_model_load(esp_model **model, const char *directory, const struct esp_model_options *options,
@@ -232,7 +232,8 @@ enum esp_status esp_model_load(esp_model **model, const char *directory, const s
 {
     struct loading load = {.err = err};
     const struct esp_kernels *kernels;
-    enum esp_status status = esp_kernels_find(&kernels, options && options->kernels ? options->kernels : "auto", err);
+    enum esp_status status = esp_kernels_find(&kernels, options && options->kernels ? options->kernels : "auto",
+                                              options ? options->precision : ESP_PRECISION_AUTO, err);
 
     *model = NULL;
     if (status != ESP_OK)
@@ -242,7 +243,7 @@ enum esp_status esp_model_load(esp_model **model, const char *directory, const s
         return no_memory(err);
     load.model->kernels = kernels;
     load.model->info.kernels = kernels->name;
-    load.model->info.precision = kernels->precision;
+    load.model->info.precision = kernels->precision == ESP_PRECISION_BF16 ? "bf16" : "fp32";
     status = load_model(&load, directory);
     esp_tree_spec_release(&load.spec);
     if (status != ESP_OK)

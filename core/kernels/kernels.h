@@ -31,7 +31,9 @@ struct esp_images {
 };
 
 struct esp_kernels {
-    const char *name, *precision;
+    const char *name;
+    enum esp_precision precision;
+    bool fast_bf16;          /* a BF16 set that is worth choosing by itself */
     bool (*supported)(void); /* by this machine */
     void (*start)(void);     /* called whenever a model chooses the set; NULL for nothing to do */
 
@@ -51,12 +53,19 @@ struct esp_kernels {
 
     /* out = scale * activation(conv(in) + bias + addend) for every image. */
     void (*conv)(const struct esp_conv *conv, const struct esp_images *images, void *workspace);
+
+    /* Some milliseconds of the set's innermost loop on data in the first cache; returns its multiply-accumulates. The
+     * yardstick of `espalier bench`. */
+    uint64_t (*burst)(void);
 };
 
-extern const struct esp_kernels esp_kernels_plain, esp_kernels_openblas;
+extern const struct esp_kernels esp_kernels_plain, esp_kernels_openblas, esp_kernels_avx2, esp_kernels_avx512,
+    esp_kernels_avx512_bf16, esp_kernels_amx_bf16;
 
-/* The kernel set called `name`, or the best one that this machine supports for "auto". */
-enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, struct esp_error *err);
+/* The kernel set called `name`, or for "auto" the fastest one of that precision that this machine supports. An automatic
+ * precision takes BF16 only where it is several times as fast: with AMX. */
+enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, enum esp_precision precision,
+                                 struct esp_error *err);
 
 /* Multiply-accumulates and weights of a convolution, bias not included. */
 uint64_t esp_conv_macs(const struct esp_conv *conv);

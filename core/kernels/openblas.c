@@ -193,9 +193,20 @@ static void conv_images(const struct esp_conv *conv, const struct esp_images *im
     }
 }
 
+static uint64_t burst(void)
+{
+    enum { SIZE = 64, ROUNDS = 200 };
+    static const float a[SIZE * SIZE], b[SIZE * SIZE];
+    float c[SIZE * SIZE];
+
+    for (int i = 0; i < ROUNDS; i++)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIZE, SIZE, SIZE, 1.0f, a, SIZE, b, SIZE, 0.0f, c, SIZE);
+    return (uint64_t)ROUNDS * SIZE * SIZE * SIZE;
+}
+
 const struct esp_kernels esp_kernels_openblas = {
     .name = "openblas",
-    .precision = "fp32",
+    .precision = ESP_PRECISION_FP32,
     .supported = supported,
     .start = start,
     .conv_weight_bytes = esp_conv_plain_bytes,
@@ -204,4 +215,5 @@ const struct esp_kernels esp_kernels_openblas = {
     .conv_patch_bytes = patch_bytes,
     .conv_patches = lay_patches,
     .conv = conv_images,
+    .burst = burst,
 };

@@ -58,13 +58,34 @@ static void conv_images(const struct esp_conv *conv, const struct esp_images *im
     }
 }
 
+static uint64_t burst(void)
+{
+    static const float in[8 * 256], weights[8 * 8];
+    static const float bias[8];
+    float out[8 * 256], *outs[] = {out};
+    const float *ins[] = {in};
+    struct esp_conv conv = {.in = {8, 16, 16},
+                            .out = {8, 16, 16},
+                            .window = {1, 1, 1, 1, 0, 0, 1, 1},
+                            .groups = 1,
+                            .weights = weights,
+                            .bias = bias};
+    struct esp_images images = {.count = 1, .in = ins, .out = outs};
+    enum { ROUNDS = 500 };
+
+    for (int i = 0; i < ROUNDS; i++)
+        conv_images(&conv, &images, NULL);
+    return ROUNDS * esp_conv_macs(&conv);
+}
+
 const struct esp_kernels esp_kernels_plain = {
     .name = "plain",
-    .precision = "fp32",
+    .precision = ESP_PRECISION_FP32,
     .supported = supported,
     .conv_weight_bytes = esp_conv_plain_bytes,
     .conv_workspace_bytes = workspace_bytes,
     .conv_pack = esp_conv_plain_pack,
     .conv_patch_bytes = esp_conv_no_patches,
     .conv = conv_images,
+    .burst = burst,
 };

@@ -3,8 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Best first; plain C, which runs everywhere, last. */
-static const struct esp_kernels *const table[] = {&esp_kernels_openblas, &esp_kernels_plain};
+/* The fastest first; plain C, which runs everywhere, last. */
+static const struct esp_kernels *const table[] = {
+#ifdef ESP_KERNELS_X86
+    &esp_kernels_amx_bf16, &esp_kernels_avx512_bf16, &esp_kernels_avx512, &esp_kernels_avx2,
+#endif
+    &esp_kernels_openblas, &esp_kernels_plain};
 
 enum { ROWS = sizeof table / sizeof *table };
 
@@ -31,21 +35,52 @@ static enum esp_status unknown(const char *name, struct esp_error *err)
     return esp_fail(err, ESP_ERROR_UNSUPPORTED, "there are no kernels called \"%.64s\"; there are %s", name, names);
 }
 
-enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, struct esp_error *err)
+/* Whether "auto" may choose the set for this precision. */
+static bool suits(const struct esp_kernels *kernels, enum esp_precision precision)
 {
-    for (size_t i = 0; i < ROWS; i++) {
-        bool wanted = strcmp(name, "auto") == 0 || strcmp(name, table[i]->name) == 0;
-        if (wanted && table[i]->supported()) {
+    if (precision != ESP_PRECISION_AUTO)
+        return kernels->precision == precision;
+    return kernels->precision == ESP_PRECISION_FP32 || kernels->fast_bf16;
+}
+
+static enum esp_status choose(const struct esp_kernels **kernels, enum esp_precision precision, struct esp_error *err)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (suits(table[i], precision) && table[i]->supported()) {
             *kernels = table[i];
-            if (table[i]->start)
-                table[i]->start();
             return ESP_OK;
         }
-        if (wanted && strcmp(name, "auto") != 0)
-            return esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" need a CPU that this machine does not have",
-                            name);
-    }
-    return unknown(name, err);
+    return esp_fail(err, ESP_ERROR_UNSUPPORTED,
+                    "this CPU has no BF16 products (AMX or AVX512_BF16): the precision has to be fp32 or auto");
+}
+
+static enum esp_status find_named(const struct esp_kernels **kernels, const char *name, enum esp_precision precision,
+                                  struct esp_error *err)
+{
+    size_t i = 0;
+
+    while (i < ROWS && strcmp(name, table[i]->name) != 0)
+        i++;
+    if (i == ROWS)
+        return unknown(name, err);
+    *kernels = table[i];
+    if (precision != ESP_PRECISION_AUTO && precision != table[i]->precision)
+        return esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" compute in %s; name others, or leave one away",
+                        name, precision == ESP_PRECISION_FP32 ? "bf16, not fp32" : "fp32, not bf16");
+    return table[i]->supported()
+               ? ESP_OK
+               : esp_fail(err, ESP_ERROR_UNSUPPORTED, "the kernels \"%s\" need a CPU that this machine does not have",
+                          name);
+}
+
+enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char *name, enum esp_precision precision,
+                                 struct esp_error *err)
+{
+    enum esp_status status = strcmp(name, "auto") == 0 ? choose(kernels, precision, err)
+                                                       : find_named(kernels, name, precision, err);
+    if (status == ESP_OK && (*kernels)->start)
+        (*kernels)->start();
+    return status;
 }
 
 uint64_t esp_conv_weights(const struct esp_conv *conv)

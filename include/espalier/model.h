@@ -51,15 +51,23 @@ struct esp_model_info {
     size_t branches;           /* nodes - 1 */
     uint64_t macs, parameters; /* all categories, no group scores */
     bool monotone;             /* every leaf is */
-    const char *kernels;       /* the kernel set that runs it: "openblas", ... */
-    const char *precision;     /* "fp32" */
+    const char *kernels;       /* the kernel set that runs it: "avx512", ... */
+    const char *precision;     /* of its products, "fp32" or "bf16"; sums are always FP32 */
     size_t weight_bytes;       /* packed weights, one copy for all instances */
     size_t activation_bytes;   /* of an instance for each image of its batch */
     size_t workspace_bytes;    /* of an instance, whatever its batch */
 };
 
+/* What products are computed in. Scores, sums and activations are FP32 in any case. */
+enum esp_precision {
+    ESP_PRECISION_AUTO, /* BF16 where the CPU has AMX, FP32 elsewhere */
+    ESP_PRECISION_FP32,
+    ESP_PRECISION_BF16
+};
+
 struct esp_model_options {
-    const char *kernels; /* "auto", or a name from esp_kernels_names() */
+    const char *kernels; /* "auto", or a name from esp_kernels_names(); one that is named decides the precision, too */
+    enum esp_precision precision;
 };
 
 void esp_model_options_default(struct esp_model_options *options);
@@ -89,7 +97,7 @@ enum esp_status esp_model_find(const esp_model *model, const char *name, size_t 
  * none that is no more alike than chance. Returns how many were written. Allocates nothing. */
 size_t esp_model_suggest(const esp_model *model, const char *name, size_t length, size_t *nodes);
 
-/* Names of the kernel sets that this machine can run, best first, ended by NULL. */
+/* Names of the kernel sets that this machine can run, the fastest first, ended by NULL. */
 const char *const *esp_kernels_names(void);
 
 #endif

@@ -1,0 +1,36 @@
+/* AVX-512 with BF16 products and FP32 sums: 32 registers of 16 pairs. */
+#define VECTOR_WORDS      16
+#define BLOCK             32
+#define TILE_ROWS         14 /* 28 sums, 2 vectors of patches, a weight */
+#define CHANNELS_PER_WORD 2
+#define ROW_UNIT          1
+
+#include "core/kernels/packed/bf16_words.h"
+
+#define broadcast_word(word) (__m512)_mm512_set1_epi32((int)*(word))
+#define multiply_add(sum, weight, patch)                                                                               \
+    (vector) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(patch), (__m512bh)(weight))
+
+#include "core/kernels/packed/register_gemm.h"
+
+#include "core/kernels/packed/gemm.h"
+
+static bool supported(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bf16");
+}
+
+const struct esp_kernels esp_kernels_avx512_bf16 = {
+    .name = "avx512-bf16",
+    .precision = ESP_PRECISION_BF16,
+    .supported = supported,
+    .conv_weight_bytes = weight_bytes,
+    .conv_workspace_bytes = gemm_workspace_bytes,
+    .conv_pack = pack,
+    .conv_patch_bytes = gemm_patch_bytes,
+    .conv_patches = gemm_patches,
+    .conv = gemm,
+    .burst = burst,
+};

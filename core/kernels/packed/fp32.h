@@ -1,0 +1,33 @@
+/* The FP32 kernel sets of packed weights: what differs between instruction sets is the width of a vector and the number
+ * of registers. The compiler turns the vector types into instructions.
+ *
+ * Included by the files of one instruction set each, which define VECTOR_WORDS, BLOCK, TILE_ROWS, CHANNELS_PER_WORD 1 and
+ * ROW_UNIT 1 (see gemm.h). */
+#include <stdint.h>
+#include <string.h>
+
+static inline void make_words(const float *first, const float *second, size_t stride, uint32_t *words, size_t count)
+{
+    (void)second;
+    if (stride == 1) {
+        memcpy(words, first, count * sizeof *words);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        memcpy(&words[i], &first[i * stride], sizeof *words);
+}
+
+static inline uint32_t pack_word(float *carry, float first, float second)
+{
+    uint32_t word;
+    (void)carry, (void)second;
+    memcpy(&word, &first, sizeof word);
+    return word;
+}
+
+#define broadcast_word(word) broadcast(*(const float *)(word))
+#define multiply_add(sum, weight, patch) ((sum) + (weight) * (patch)) /* contracted to one rounding */
+
+#include "core/kernels/packed/register_gemm.h"
+
+#include "core/kernels/packed/gemm.h"

@@ -1,0 +1,52 @@
+/* Convolution as a GEMM of packed weights and patches: out [OC, pixels] = weights [OC, rows] * patches [rows, pixels],
+ * a chunk of patches at a time, so that they are still in the cache when they are multiplied.
+ *
+ * Included by the files of one instruction set each, after what defines
+ *   multiply_blocks(conv, patches_shape, epilogue, group, patches, first, blocks)
+ * which does the work for one group and `blocks` blocks of patches, the first of which is block `first`. */
+/* Bytes of a chunk of patches and of what laying it out needs. */
+static size_t gemm_workspace_bytes(const struct esp_conv *conv)
+{
+    struct patches p = patches_of(conv);
+    return (blocks_words(&p, p.chunk) + laying_words(&p, p.blocks)) * sizeof(uint32_t) + ESP_ALIGNMENT;
+}
+
+static size_t gemm_patch_bytes(const struct esp_conv *conv)
+{
+    struct patches p = patches_of(conv);
+    return conv->groups == 1 ? blocks_words(&p, p.blocks) * sizeof(uint32_t) : 0;
+}
+
+static void gemm_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
+{
+    struct patches p = patches_of(conv);
+    lay_blocks(conv, &p, in, 0, p.blocks, patches, workspace);
+}
+
+static void gemm_image(const struct esp_conv *conv, const struct patches *p, const struct epilogue *e, const float *in,
+                       const uint32_t *patches, uint32_t *workspace)
+{
+    size_t group_floats = (size_t)(conv->in.channels / conv->groups) * conv->in.height * conv->in.width;
+    uint32_t *laying = workspace + blocks_words(p, p->chunk);
+
+    if (patches) {
+        multiply_blocks(conv, p, e, 0, patches, 0, p->blocks);
+        return;
+    }
+    for (size_t group = 0; group < conv->groups; group++)
+        for (size_t first = 0; first < p->blocks; first += p->chunk) {
+            size_t blocks = p->blocks - first < p->chunk ? p->blocks - first : p->chunk;
+            lay_blocks(conv, p, in + group * group_floats, first, blocks, workspace, laying);
+            multiply_blocks(conv, p, e, group, workspace, first, blocks);
+        }
+}
+
+static void gemm(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
+{
+    struct patches p = patches_of(conv);
+
+    for (size_t i = 0; i < images->count; i++) {
+        struct epilogue e = epilogue_of(conv, images, i);
+        gemm_image(conv, &p, &e, images->in[i], images->patches ? images->patches[i] : NULL, workspace);
+    }
+}

@@ -1,0 +1,128 @@
+/* The GEMM in vector registers.
+ *
+ * Weights are packed as [tiles][rows][channels of the tile], so that a kernel reads them from front to back, one word to
+ * be multiplied with a block's vectors. Each sum is added up in the order of the rows by one register: its bits depend
+ * on nothing else (law 1).
+ *
+ * Included by the files of one instruction set each, which define before, beside what patches.h and epilogue.h need:
+ *   TILE_ROWS                             sums of TILE_ROWS x BLOCK stay in registers
+ *   multiply_add(sum, weight, patches)    sum + weight * patches of vectors
+ *   broadcast_word(pointer)               a vector of one word
+ *   pack_word(carry, first, second)       the word of one or two weights; `carry` begins with 0 for each channel
+ * BLOCK is VECTORS * VECTOR_WORDS. */
+#include "core/kernels/packed/epilogue.h"
+#include "core/kernels/packed/patches.h"
+#include "core/kernels/packed/tiles.h"
+
+enum { VECTORS = BLOCK / VECTOR_WORDS };
+
+static size_t weight_bytes(const struct esp_conv *conv)
+{
+    return patches_of(conv).rows * conv->out.channels * sizeof(uint32_t);
+}
+
+static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t stride,
+                         uint32_t *out)
+{
+    size_t channels = conv->in.channels / conv->groups;
+    float carry = 0;
+
+    for (size_t c = 0; c < channels; c += CHANNELS_PER_WORD)
+        for (size_t tap = 0; tap < p->taps; tap++, out += stride) {
+            const float *first = weights + c * p->taps + tap;
+            *out = pack_word(&carry, first[0], c + 1 < channels ? first[p->taps] : 0);
+        }
+}
+
+static void pack(const struct esp_conv *conv, const float *weights, void *memory)
+{
+    struct patches p = patches_of(conv);
+    size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
+    uint32_t *packed = memory;
+
+    memset(packed, 0, weight_bytes(conv));
+    for (size_t group = 0; group < conv->groups; group++)
+        for (size_t tile = 0; tile < tiles_of(channels); tile++) {
+            size_t begin = tile_begin(channels, tile), rows = tile_begin(channels, tile + 1) - begin;
+            for (size_t r = 0; r < rows; r++)
+                pack_channel(conv, &p, weights + (group * channels + begin + r) * filter, rows,
+                             packed + (group * channels + begin) * p.rows + r);
+        }
+}
+
+/* The sums of `rows` channels and one block. `rows` is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) void multiply_tile(const size_t rows, size_t inner,
+                                                                const uint32_t *restrict weights,
+                                                                const uint32_t *restrict patches, float *restrict sums)
+{
+    vector sum[TILE_ROWS][VECTORS];
+
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < VECTORS; v++)
+            sum[r][v] = (vector){0};
+    for (size_t k = 0; k < inner; k++, weights += rows, patches += BLOCK) {
+        vector patch[VECTORS];
+#pragma GCC unroll 4
+        for (size_t v = 0; v < VECTORS; v++)
+            patch[v] = load((const float *)patches + v * VECTOR_WORDS);
+#pragma GCC unroll 16
+        for (size_t r = 0; r < rows; r++) {
+            vector weight = broadcast_word(weights + r);
+#pragma GCC unroll 4
+            for (size_t v = 0; v < VECTORS; v++)
+                sum[r][v] = multiply_add(sum[r][v], weight, patch[v]);
+        }
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < VECTORS; v++)
+            store(sums + r * BLOCK + v * VECTOR_WORDS, sum[r][v]);
+}
+
+static __attribute__((noinline)) void multiply_rows(size_t rows, size_t inner, const uint32_t *weights,
+                                                    const uint32_t *patches, float *sums)
+{
+    switch (rows) {
+#define ROWS(N)                                                                                                        \
+    case N: multiply_tile(N <= TILE_ROWS ? N : TILE_ROWS, inner, weights, patches, sums); break;
+        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13)
+        ROWS(14)
+#undef ROWS
+    }
+}
+
+/* All channels of one group for `blocks` blocks of patches, which begin with block `first`. */
+static void multiply_blocks(const struct esp_conv *conv, const struct patches *p, const struct epilogue *e, size_t group,
+                            const uint32_t *patches, size_t first, size_t blocks)
+{
+    size_t channels = conv->out.channels / conv->groups;
+    float sums[TILE_ROWS * BLOCK] __attribute__((aligned(ESP_ALIGNMENT)));
+
+    for (size_t tile = 0; tile < tiles_of(channels); tile++) {
+        size_t begin = group * channels + tile_begin(channels, tile);
+        size_t rows = group * channels + tile_begin(channels, tile + 1) - begin;
+        const uint32_t *weights = (const uint32_t *)conv->weights + begin * p->rows;
+        for (size_t block = 0; block < blocks; block++) {
+            size_t pixel = (first + block) * BLOCK;
+            size_t count = p->pixels - pixel < BLOCK ? p->pixels - pixel : BLOCK;
+            multiply_rows(rows, p->rows, weights, patches + block * p->rows * BLOCK, sums);
+            for (size_t r = 0; r < rows; r++)
+                finish_row(e, sums + r * BLOCK, count, conv->bias[begin + r], (begin + r) * p->pixels + pixel);
+        }
+    }
+}
+
+/* The innermost loop on data that fits the first cache: what it does per second is the machine's peak for this set. */
+static uint64_t burst(void)
+{
+    enum { INNER = 64, ROUNDS = 2000 };
+    static const uint32_t weights[INNER * TILE_ROWS], patches[INNER * BLOCK];
+    float sums[TILE_ROWS * BLOCK] __attribute__((aligned(ESP_ALIGNMENT)));
+
+    for (int i = 0; i < ROUNDS; i++)
+        multiply_rows(TILE_ROWS, INNER, weights, patches, sums);
+    return (uint64_t)ROUNDS * INNER * TILE_ROWS * BLOCK * CHANNELS_PER_WORD;
+}
