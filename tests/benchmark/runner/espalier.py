@@ -31,7 +31,8 @@ class Espalier:
     def fault(self, variant: Variant) -> str | None:
         unknown = [command for command in ("bench", "classify") if not self.knows(command, variant)]
         if unknown:
-            return f"espalier {' and '.join(unknown)} do not know the flags of it: {variant.flags}"
+            flags = " ".join(f"--{name} {value}" for name, value in variant.flags.items())
+            return f"not known to espalier {' and '.join(unknown)}: {flags}"
         try:
             run([*self._command("bench", variant), "--runs", "1", "--json"], [self.core])
         except Failure as failure:

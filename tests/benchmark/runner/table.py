@@ -39,7 +39,7 @@ def render(report: Report) -> str:
 def _machine(report: Report) -> str:
     machine = report.machine
     flags = " ".join(machine["flags"]) or "no vector flags of note"
-    return f"Measured on {machine['cpu']}, {machine['cpus']} CPUs, {flags}; repeat it with\n\n    {report.command}"
+    return f"Measured on {machine['cpu']}, {_cpus(machine['cpus'])}, {flags}; repeat it with\n\n    {report.command}"
 
 
 # ---- the engine ----
@@ -174,6 +174,10 @@ def _spread(ratios: Sequence[Ratio]) -> str:
         return "nothing to compare"
     widest = max(max(ratio.high - ratio.median, ratio.median - ratio.low) / ratio.median for ratio in ratios)
     return f"quartiles within {widest:.0%} of it"
+
+
+def _cpus(count: int) -> str:
+    return "1 CPU" if count == 1 else f"{count} CPUs"
 
 
 def _times(ratio: Ratio) -> str:
