@@ -15,6 +15,6 @@
     engine_rows      the rows of the engine: check, choose, measure
     service_rows     the rows of the service: check, measure
     turns            rounds, medians, ratios
-    machine          what the figures were measured on, and with
+    machine          what the figures were measured on, and with; whether it is quiet
     table            the figures as Markdown
 """

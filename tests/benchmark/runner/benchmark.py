@@ -14,10 +14,10 @@ from pathlib import Path
 
 from . import engine_rows, machine, pictures, service_rows
 from .contenders import Bench, call_milliseconds
-from .espalier import Espalier
+from .espalier import Espalier, Kernels
 from .exports import Exports
 from .processes import Failure, cores
-from .rows import ENGINE_ROWS, ESPALIER, SERVICE_ROWS, EngineRow, ServiceRow, Variant
+from .rows import ENGINE_ROWS, SERVICE_ROWS, VARIANTS, EngineRow, ServiceRow
 from .settings import FULL, QUICK, Settings
 from .table import Report, render
 
@@ -43,18 +43,23 @@ def _measure(arguments: argparse.Namespace, root: Path) -> Report:
         date=datetime.date.today().isoformat(),
         machine=machine.describe(root, bench.work, bench.espalier.binary, bench.cores),
     )
-    variants = _variants(bench, report)
+    kernels = _kernels(bench.espalier, report)
     engine, service = _rows(arguments.rows, len(bench.cores), report)
     if engine:
         report.call_ms = call_milliseconds(bench)
     for engine_row in engine:
-        _say(engine_row.title)
-        report.engine.append(engine_rows.measure(bench, engine_row, variants, settings))
-    serving = [variant for variant in variants if variant.serves and bench.espalier.knows("serve", variant)]
+        _begin(engine_row.title, bench, report)
+        report.engine.append(engine_rows.measure(bench, engine_row, kernels, settings))
+    serving = [one for one in kernels if one.serves]
     for service_row in service:
-        _say(f"the service: {service_row.title}")
+        _begin(f"the service: {service_row.title}", bench, report)
         report.service.append(service_rows.measure(bench, service_row, serving, settings))
     return report
+
+
+def _begin(title: str, bench: Bench, report: Report) -> None:
+    _say(title)
+    report.busy = max(report.busy, machine.busy_share(bench.cores))
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -73,18 +78,19 @@ def _prepare(binary: Path, root: Path) -> Bench:
     return Bench(work, model, exports, made, Espalier(binary.resolve(), model, usable[0]), usable)
 
 
-def _variants(bench: Bench, report: Report) -> list[Variant]:
-    """Those that this machine can run; the report says why the others cannot."""
-    good = []
-    for variant in ESPALIER:
-        fault = bench.espalier.fault(variant)
-        if fault and not variant.optional:
-            raise Failure(f"{variant.title} does not run: {fault}")
-        if fault:
-            report.skipped[variant.title] = fault
+def _kernels(espalier: Espalier, report: Report) -> list[Kernels]:
+    """Those that this machine can run, each once; the report says why others cannot."""
+    found: dict[str, Kernels] = {}
+    for variant in VARIANTS:
+        try:
+            kernels = espalier.kernels(variant)
+        except Failure as failure:
+            if not variant.optional:
+                raise
+            report.skipped[f"espalier {' '.join(variant.flags)}"] = str(failure)
         else:
-            good.append(variant)
-    return good
+            found.setdefault(kernels.name, kernels)
+    return list(found.values())
 
 
 def _rows(names: Sequence[str], usable: int, report: Report) -> tuple[list[EngineRow], list[ServiceRow]]:

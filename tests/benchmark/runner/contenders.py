@@ -2,7 +2,7 @@
 
     contender.title
     contender.ways              the ways that it can run the row's network, as dictionaries; the fastest one is measured
-    contender.tolerance         how far its scores may be from espalier's first variant
+    contender.tolerance         how far its scores may be from espalier's first kernels
     contender.load(way)
     contender.scores()          a dictionary of category and score for each of the small pictures
     contender.time(runs)        the median of so many runs of a batch of the first picture, in milliseconds
@@ -20,11 +20,11 @@ from typing import Any, Protocol, Self
 from espalier_models.description import categories, input_shape
 
 from .cut_network import FORMS, cut
-from .espalier import Espalier
+from .espalier import Espalier, Kernels
 from .exports import Exports
 from .pictures import Pictures
-from .processes import Failure, LinePeer
-from .rows import EngineRow, Variant
+from .processes import LinePeer
+from .rows import EngineRow
 
 PEERS = Path(__file__).resolve().parents[1] / "peers"
 TORCH_MODES = ("eager", "frozen", "optimised")
@@ -115,9 +115,9 @@ class PyTorch(_Peer):
 class EspalierBench:
     """`espalier bench`, started anew for each turn: it loads and warms up before it measures."""
 
-    def __init__(self, bench: Bench, row: EngineRow, variant: Variant) -> None:
-        self.bench, self.row, self.variant = bench, row, variant
-        self.title, self.tolerance = variant.title, variant.score_tolerance
+    def __init__(self, bench: Bench, row: EngineRow, kernels: Kernels) -> None:
+        self.bench, self.row, self.kernels = bench, row, kernels
+        self.title, self.tolerance = kernels.title, kernels.tolerance
         self.ways: list[Way] = [{}]
         self.answer: dict[str, Any] = {}
 
@@ -125,14 +125,11 @@ class EspalierBench:
         pass
 
     def scores(self) -> Scores:
-        return self.bench.espalier.scores(self.variant, self.row.categories, self.bench.pictures.small)
+        return self.bench.espalier.scores(self.kernels, self.row.categories, self.bench.pictures.small)
 
     def time(self, runs: int) -> float:
         on = self.bench.cores[: self.row.threads]
-        self.answer = self.bench.espalier.bench(self.variant, self.row, self.bench.pictures.small[0], runs, on)
-        done = (self.answer["batch"], self.answer["threads"])
-        if done != (self.row.batch, self.row.threads):
-            raise Failure(f"espalier bench ran (batch, threads) {done}, not those of the row {self.row.name}.")
+        self.answer = self.bench.espalier.bench(self.kernels, self.row, self.bench.pictures.small[0], runs, on)
         return self.answer["median_ms"]
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from . import answers, turns
 from .contenders import Bench, Contender, EspalierBench, OnnxRuntime, PyTorch, Scores, Way
+from .espalier import Kernels
 from .processes import Failure
-from .rows import EngineRow, Variant
+from .rows import EngineRow
 from .settings import Settings
 
-TRIAL_RUNS = 15
+TRIAL_RUNS = 10
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class EngineResult:
     turns: turns.Turns
 
 
-def measure(bench: Bench, row: EngineRow, variants: Sequence[Variant], settings: Settings) -> EngineResult:
-    ours = [EspalierBench(bench, row, variant) for variant in variants]
+def measure(bench: Bench, row: EngineRow, kernels: Sequence[Kernels], settings: Settings) -> EngineResult:
+    ours = [EspalierBench(bench, row, one) for one in kernels]
     with ExitStack() as started:
-        peers = [started.enter_context(make(bench, row)) for make in (OnnxRuntime, PyTorch)]
+        peers: list[Contender] = [started.enter_context(make(bench, row)) for make in (OnnxRuntime, PyTorch)]
         everybody: dict[str, Contender] = {contender.title: contender for contender in (*peers, *ours)}
         expected = ours[0].scores()
         choices = {title: choose(contender, expected) for title, contender in everybody.items()}
@@ -49,7 +50,7 @@ def measure(bench: Bench, row: EngineRow, variants: Sequence[Variant], settings:
 
 
 def choose(contender: Contender, expected: Scores) -> Choice:
-    """Checks all ways against espalier's first variant, and leaves the fastest one loaded."""
+    """Checks all ways against espalier's first kernels, and leaves the fastest one loaded."""
     trials, differences = [], []
     for way in contender.ways:
         contender.load(way)
@@ -62,7 +63,7 @@ def choose(contender: Contender, expected: Scores) -> Choice:
 
 def _macs(bench: Bench, row: EngineRow, ours: Sequence[EspalierBench]) -> int:
     """What was timed has to be what was checked: bench ran the MACs that an answer states."""
-    macs = bench.espalier.macs(row.categories, bench.pictures.small[0])
+    macs = bench.espalier.macs(ours[0].kernels, row.categories, bench.pictures.small[0])
     for contender in ours:
         if contender.answer["macs"] != macs:
             raise Failure(f"espalier bench ran {contender.answer['macs']} MACs for {row.name}; an answer says {macs}.")

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 # What decides which kernels can run.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 NODE_PACKAGES = ("onnxruntime-node", "sharp", "fastify")
+BUSY_SECONDS = 1.0
 DEBIAN_PACKAGES = {"PyTorch": "python3-torch", "OpenBLAS": "libopenblas0-pthread", "wrk": "wrk"}
 
 
@@ -26,6 +28,22 @@ def describe(root: Path, work: Path, binary: Path, cores: Sequence[int]) -> dict
         "versions": _versions(work, binary),
         "commit": _commit(root),
     }
+
+
+def busy_share(cores: Sequence[int]) -> float:
+    """How busy other programs, and other machines on the same hardware, keep the CPUs while this one sleeps."""
+    before = _ticks(cores)
+    time.sleep(BUSY_SECONDS)
+    busy, idle = (after - earlier for after, earlier in zip(_ticks(cores), before))
+    return busy / max(1, busy + idle)
+
+
+def _ticks(cores: Sequence[int]) -> tuple[int, int]:
+    """Of these CPUs since the start: busy ones, those stolen included, and idle ones."""
+    lines = [line.split() for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()]
+    wanted = [[int(ticks) for ticks in line[1:9]] for line in lines if line[0] in {f"cpu{core}" for core in cores}]
+    idle = sum(ticks[3] + ticks[4] for ticks in wanted)
+    return sum(map(sum, wanted)) - idle, idle
 
 
 def _cpu_info() -> dict[str, str]:

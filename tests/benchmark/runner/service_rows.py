@@ -7,7 +7,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any
 from . import turns
 from .contenders import PEERS, Bench, OnnxRuntime, node_environment
 from .engine_rows import choose
+from .espalier import Kernels
 from .processes import Failure, Service, run
-from .rows import ESPALIER, EngineRow, ServiceRow, Variant
+from .rows import EngineRow, ServiceRow
 from .settings import Settings
 
 NODE = "Node (fastify, sharp, ONNX Runtime)"
@@ -39,13 +40,13 @@ class ServiceResult:
     turns: dict[int, turns.Turns]  # by the number of connections
 
 
-def measure(bench: Bench, row: ServiceRow, variants: Sequence[Variant], settings: Settings) -> ServiceResult:
-    form = _fastest_form(bench, row)
+def measure(bench: Bench, row: ServiceRow, kernels: Sequence[Kernels], settings: Settings) -> ServiceResult:
+    form = _fastest_form(bench, row, kernels[0])
     with ExitStack() as started:
         urls = {NODE: started.enter_context(_node(bench, row, form)).url + "/classify"}
-        for variant in variants:
-            urls[variant.title] = started.enter_context(_espalier(bench, variant)).url + _path(row)
-        differences = _check_all(urls, bench.pictures.files(row.picture), row, variants)
+        for one in kernels:
+            urls[one.title] = started.enter_context(_espalier(bench, one)).url + _path(row)
+        differences = _check_all(urls, bench.pictures.files(row.picture), row, kernels)
         found = {
             connections: turns.take(list(urls), settings.service_rounds, _load(bench, urls, row, connections, settings))
             for connections in row.connections
@@ -53,9 +54,9 @@ def measure(bench: Bench, row: ServiceRow, variants: Sequence[Variant], settings
     return ServiceResult(row, form, differences, found)
 
 
-def _fastest_form(bench: Bench, row: ServiceRow) -> str:
+def _fastest_form(bench: Bench, row: ServiceRow, kernels: Kernels) -> str:
     with OnnxRuntime(bench, EngineRow(row.name, row.title, row.categories)) as peer:
-        reference = bench.espalier.scores(ESPALIER[0], row.categories, bench.pictures.small)
+        reference = bench.espalier.scores(kernels, row.categories, bench.pictures.small)
         return choose(peer, reference).way["form"]
 
 
@@ -65,8 +66,8 @@ def _node(bench: Bench, row: ServiceRow, form: str) -> Service:
     return Service(command, bench.cores[:1], bench.work / "logs" / "node_service.log", **node_environment(bench.work))
 
 
-def _espalier(bench: Bench, variant: Variant) -> Service:
-    return Service(bench.espalier.serve_command(variant), bench.cores[:1], bench.work / "logs" / "espalier.log")
+def _espalier(bench: Bench, kernels: Kernels) -> Service:
+    return Service(bench.espalier.serve_command(kernels), bench.cores[:1], bench.work / "logs" / "espalier.log")
 
 
 def _path(row: ServiceRow) -> str:
@@ -75,16 +76,16 @@ def _path(row: ServiceRow) -> str:
 
 
 def _check_all(
-    urls: Mapping[str, str], pictures: Sequence[Path], row: ServiceRow, variants: Sequence[Variant]
+    urls: Mapping[str, str], pictures: Sequence[Path], row: ServiceRow, kernels: Sequence[Kernels]
 ) -> dict[str, float]:
     expected = [_classify(urls[NODE], picture) for picture in pictures]
     differences = {}
-    for variant in variants:
-        found = [_classify(urls[variant.title], picture) for picture in pictures]
-        differences[variant.title] = max(_difference(*pair) for pair in zip(found, expected))
-        tolerance = max(PIXEL_TOLERANCE, variant.score_tolerance)
-        if row.picture == "small" and differences[variant.title] > tolerance:
-            raise Failure(f"{variant.title} is {differences[variant.title]:.3g} from the Node service's scores, more than {tolerance:g}.")
+    for one in kernels:
+        found = [_classify(urls[one.title], picture) for picture in pictures]
+        differences[one.title] = max(_difference(*pair) for pair in zip(found, expected))
+        tolerance = max(PIXEL_TOLERANCE, one.tolerance)
+        if row.picture == "small" and differences[one.title] > tolerance:
+            raise Failure(f"{one.title} is {differences[one.title]:.3g} from the Node service's scores, more than {tolerance:g}.")
     return differences
 
 
@@ -105,7 +106,9 @@ def _classify(url: str, picture: Path) -> Answer:
         raise Failure(f"{url} answers {fault.code}: {fault.read().decode(errors='replace')}") from fault
 
 
-def _load(bench: Bench, urls: Mapping[str, str], row: ServiceRow, connections: int, settings: Settings):
+def _load(
+    bench: Bench, urls: Mapping[str, str], row: ServiceRow, connections: int, settings: Settings
+) -> Callable[[str], dict[str, float]]:
     """A function that loads one of the services; all of them have been loaded once, which is not counted."""
     picture = bench.pictures.files(row.picture)[0]
     for url in urls.values():

@@ -12,6 +12,7 @@ from .service_rows import NODE, ServiceResult
 from .turns import Ratio, Turns
 
 MISSING = "–"
+QUIET = 0.05
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Report:
     date: str
     machine: dict[str, Any]
     skipped: dict[str, str] = field(default_factory=dict)
+    busy: float = 0.0  # the largest share of the CPUs that others had, looked at before each row
     call_ms: float | None = None
     engine: list[EngineResult] = field(default_factory=list)
     service: list[ServiceResult] = field(default_factory=list)
@@ -81,7 +83,8 @@ def _engine_notes(report: Report) -> str:
         f"which they can be written ({_ways(report.engine)}); espalier is told the categories with the request.",
     ]
     if report.call_ms is not None:
-        lines.append(f"ONNX Runtime is called from Node, as a service calls it: a graph that does nothing takes {_milliseconds(report.call_ms)}.")
+        call = _milliseconds(report.call_ms)
+        lines.append(f"ONNX Runtime is called from Node, as a service calls it: a graph that does nothing takes {call}.")
     return " ".join(lines)
 
 
@@ -150,6 +153,8 @@ def _service_notes(results: Sequence[ServiceResult]) -> str:
 def _foot(report: Report) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report.machine["versions"].items())
     lines = [f"{report.date}, commit {report.machine['commit']}, {report.machine['system']}; {versions}."]
+    if report.busy > QUIET:
+        lines.append(f"**The machine was not quiet**: other programs had up to {report.busy:.0%} of its CPUs; measure again.")
     lines += [f"Not measured: {title} ({reason})." for title, reason in report.skipped.items()]
     return " ".join(lines)
 
