@@ -190,7 +190,7 @@ def _times(ratio: Ratio) -> str:
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e6:.1f} M"
+    return f"{count / 1e6:.1f} M" if count < 1e9 else f"{count / 1e9:.2f} G"
 
 
 def _milliseconds(value: float) -> str:
