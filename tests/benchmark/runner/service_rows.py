@@ -24,6 +24,7 @@ from .settings import Settings
 NODE = "Node (fastify, sharp, ONNX Runtime)"
 ANSWER_SECONDS = 60
 TRIAL_SECONDS = 1
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
 
 # Of a score, where both see the same pixels. A larger picture is made smaller by each in its own way: there the first
 # answer has to be the same.
@@ -67,7 +68,7 @@ def _node(bench: Bench, row: ServiceRow, form: str) -> Service:
 
 
 def _espalier(bench: Bench, kernels: Kernels) -> Service:
-    return Service(bench.espalier.serve_command(kernels), bench.cores[:1], bench.work / "logs" / "espalier.log")
+    return Service(bench.espalier.serve_command(kernels), bench.cores[:1], bench.work / "logs" / f"espalier-{kernels.name}.log")
 
 
 def _path(row: ServiceRow) -> str:
@@ -100,7 +101,7 @@ def _difference(ours: Answer, theirs: Answer) -> float:
 def _classify(url: str, picture: Path) -> Answer:
     request = urllib.request.Request(url, picture.read_bytes(), {"Content-Type": "image/jpeg"})
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        with DIRECTLY.open(request, timeout=ANSWER_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as fault:
         raise Failure(f"{url} answers {fault.code}: {fault.read().decode(errors='replace')}") from fault
