@@ -48,6 +48,8 @@ static enum esp_status add_node(struct loading *load, size_t index)
     enum esp_status status = esp_program_build(&node->program, &spec->layers, input, info->path, load->err);
     if (status != ESP_OK)
         return status;
+    for (size_t s = 0; s < node->program.count; s++)
+        node->program.steps[s].conv.exact = index == 0; /* the trunk, which all scores depend on */
     info->output = node->program.output;
     info->macs = node->program.macs;
     info->parameters = node->program.parameters;

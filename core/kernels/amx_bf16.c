@@ -5,12 +5,16 @@
  * that stand beside each other. Two tiles of channels and one block of pixels are in hand at a time, four sums, so that
  * the multiplier need not wait for a sum to be ready; where one tile of channels is left, two blocks.
  *
+ * An exact convolution takes three products for one, of weights and patches cut into halves: high * high, low * high,
+ * high * low; what is left out is a 65,536th. Its weights are packed as [tiles][halves][steps]...
+ *
  * Each sum is added up in the order of the steps by one tile: its bits depend on nothing else (law 1). */
 #define VECTOR_WORDS      16
 #define BLOCK             32
 #define TILE_ROWS         16
 #define CHANNELS_PER_WORD 2
 #define ROW_UNIT          16
+#define HALVES(conv)      ((conv)->exact ? 2 : 1)
 
 #include "core/kernels/packed/amx_instructions.h"
 #include "core/kernels/packed/bf16_words.h"
@@ -25,19 +29,27 @@ static size_t weight_bytes(const struct esp_conv *conv)
     return patches_of(conv).rows * conv->out.channels * sizeof(uint32_t);
 }
 
-/* One channel into its row of each step's tile. */
-static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t tile_rows,
-                         uint32_t *out)
+/* One half of a channel into its row of each step's tile. */
+static void pack_half(const struct esp_conv *conv, const struct patches *p, size_t half, const float *weights,
+                      size_t tile_rows, uint32_t *out)
 {
     size_t channels = conv->in.channels / conv->groups, word = 0;
     float carry = 0;
 
     for (size_t c = 0; c < channels; c += CHANNELS_PER_WORD)
         for (size_t tap = 0; tap < p->taps; tap++, word++) {
-            const float *first = weights + c * p->taps + tap;
+            const float *at = weights + c * p->taps + tap;
+            float first = at[0], second = c + 1 < channels ? at[p->taps] : 0;
             out[word / STEP_WORDS * STEP_WORDS * tile_rows + word % STEP_WORDS] =
-                pack_word(&carry, first[0], c + 1 < channels ? first[p->taps] : 0);
+                conv->exact ? pack_exact(half, first, second) : pack_word(&carry, first, second);
         }
+}
+
+static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t tile_rows,
+                         uint32_t *out)
+{
+    for (size_t half = 0; half < HALVES(conv); half++)
+        pack_half(conv, p, half, weights, tile_rows, out + half * p->inner * tile_rows);
 }
 
 static void pack(const struct esp_conv *conv, const float *weights, void *memory)
@@ -71,14 +83,16 @@ static void configure(size_t upper_rows, size_t lower_rows)
     tile_configure(&config);
 }
 
+/* A part of a convolution: `count` channels from `channel` on. */
+struct rows_of_tile {
+    size_t channel, count;
+    const uint32_t *weights;
+};
+
 /* Two tiles of channels, one block: sums 0 and 1 are the upper channels', 2 and 3 the lower ones'. */
-static void multiply_pair(size_t steps, const uint32_t *upper, size_t upper_rows, const uint32_t *lower,
-                          size_t lower_rows, const uint32_t *patches)
+static void add_pair(size_t steps, const uint32_t *upper, size_t upper_rows, const uint32_t *lower, size_t lower_rows,
+                     const uint32_t *patches)
 {
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
     for (size_t step = 0; step < steps; step++) {
         tile_load(4, upper, ROW_BYTES);
         tile_load(6, patches, BLOCK_BYTES);
@@ -95,13 +109,9 @@ static void multiply_pair(size_t steps, const uint32_t *upper, size_t upper_rows
 }
 
 /* One tile of channels, two blocks: sums 0 and 1 are the first block's, 2 and 3 the second one's. */
-static void multiply_single(size_t steps, const uint32_t *weights, size_t rows, const uint32_t *first,
-                            const uint32_t *second)
+static void add_single(size_t steps, const uint32_t *weights, size_t rows, const uint32_t *first,
+                       const uint32_t *second)
 {
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
     for (size_t step = 0; step < steps; step++) {
         tile_load(4, weights, ROW_BYTES);
         tile_load(6, first, BLOCK_BYTES);
@@ -115,6 +125,46 @@ static void multiply_single(size_t steps, const uint32_t *weights, size_t rows, 
         weights += rows * STEP_WORDS;
         first += STEP_WORDS * BLOCK;
         second += STEP_WORDS * BLOCK;
+    }
+}
+
+static void clear_sums(void)
+{
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+}
+
+/* The halves of weights and patches of each product; the first alone where the convolution need not be exact. */
+static const struct {
+    uint8_t weights, patches;
+} products[] = {{0, 0}, {1, 0}, {0, 1}};
+
+static size_t products_of(const struct esp_conv *conv)
+{
+    return conv->exact ? sizeof products / sizeof products[0] : 1;
+}
+
+static void multiply_pair(const struct esp_conv *conv, const struct patches *p, const struct rows_of_tile *upper,
+                          const struct rows_of_tile *lower, const uint32_t *patches)
+{
+    clear_sums();
+    for (size_t i = 0; i < products_of(conv); i++) {
+        size_t half = products[i].weights * p->inner;
+        add_pair(p->inner / STEP_WORDS, upper->weights + half * upper->count, upper->count,
+                 lower->weights + half * lower->count, lower->count, patches + products[i].patches * p->inner * BLOCK);
+    }
+}
+
+static void multiply_single(const struct esp_conv *conv, const struct patches *p, const struct rows_of_tile *rows,
+                            const uint32_t *first, const uint32_t *second)
+{
+    clear_sums();
+    for (size_t i = 0; i < products_of(conv); i++) {
+        size_t half = products[i].patches * p->inner * BLOCK;
+        add_single(p->inner / STEP_WORDS, rows->weights + products[i].weights * p->inner * rows->count, rows->count,
+                   first + half, second + half);
     }
 }
 
@@ -136,12 +186,6 @@ static void finish_tile(const struct esp_conv *conv, const struct patches *p, co
         finish_row(e, sums + r * BLOCK, count, conv->bias[channel], channel * p->pixels + pixel);
 }
 
-/* A part of a convolution: `channels` from `channel` on. */
-struct rows_of_tile {
-    size_t channel, count;
-    const uint32_t *weights;
-};
-
 static struct rows_of_tile rows_of(const struct esp_conv *conv, const struct patches *p, size_t group, size_t tile)
 {
     size_t channels = conv->out.channels / conv->groups, begin = tile_begin(channels, tile);
@@ -158,8 +202,7 @@ static void multiply_tiles(const struct esp_conv *conv, const struct patches *p,
 
     configure(upper->count, lower->count);
     for (size_t block = 0; block < blocks; block++) {
-        multiply_pair(p->rows / STEP_WORDS, upper->weights, upper->count, lower->weights, lower->count,
-                      patches + block * p->rows * BLOCK);
+        multiply_pair(conv, p, upper, lower, patches + block * p->rows * BLOCK);
         store_sums(sums);
         finish_tile(conv, p, e, upper->channel, upper->count, sums, first + block);
         finish_tile(conv, p, e, lower->channel, lower->count, sums + 16 * BLOCK, first + block);
@@ -175,7 +218,7 @@ static void multiply_last_tile(const struct esp_conv *conv, const struct patches
     for (size_t block = 0; block < blocks; block += 2) {
         bool both = block + 1 < blocks; /* an odd last block is multiplied twice */
         const uint32_t *from = patches + block * p->rows * BLOCK;
-        multiply_single(p->rows / STEP_WORDS, rows->weights, rows->count, from, both ? from + p->rows * BLOCK : from);
+        multiply_single(conv, p, rows, from, both ? from + p->rows * BLOCK : from);
         store_sums(sums);
         finish_tile(conv, p, e, rows->channel, rows->count, sums, first + block);
         if (both)
@@ -215,7 +258,7 @@ static uint64_t burst(void)
 
     configure(16, 16);
     for (int i = 0; i < ROUNDS; i++)
-        multiply_pair(STEPS, weights[0], 16, weights[1], 16, patches);
+        add_pair(STEPS, weights[0], 16, weights[1], 16, patches);
     tile_release();
     return (uint64_t)ROUNDS * STEPS * STEP_WORDS * 2 * 32 * BLOCK;
 }

@@ -1,9 +1,11 @@
-/* AVX-512 with BF16 products and FP32 sums: 32 registers of 16 pairs. */
+/* AVX-512 with BF16 products and FP32 sums: 32 registers of 16 pairs. Exact convolutions are left to the FP32 set: three
+ * BF16 products for one would take longer. */
 #define VECTOR_WORDS      16
 #define BLOCK             32
 #define TILE_ROWS         14 /* 28 sums, 2 vectors of patches, a weight */
 #define CHANNELS_PER_WORD 2
 #define ROW_UNIT          1
+#define HALVES(conv)      1
 
 #include "core/kernels/packed/bf16_words.h"
 
@@ -22,15 +24,45 @@ static bool supported(void)
            __builtin_cpu_supports("avx512bf16");
 }
 
+static size_t conv_weight_bytes(const struct esp_conv *conv)
+{
+    return (conv->exact ? esp_kernels_avx512.conv_weight_bytes : weight_bytes)(conv);
+}
+
+static size_t conv_workspace_bytes(const struct esp_conv *conv)
+{
+    return (conv->exact ? esp_kernels_avx512.conv_workspace_bytes : gemm_workspace_bytes)(conv);
+}
+
+static void conv_pack(const struct esp_conv *conv, const float *weights, void *packed)
+{
+    (conv->exact ? esp_kernels_avx512.conv_pack : pack)(conv, weights, packed);
+}
+
+static size_t conv_patch_bytes(const struct esp_conv *conv)
+{
+    return (conv->exact ? esp_kernels_avx512.conv_patch_bytes : gemm_patch_bytes)(conv);
+}
+
+static void conv_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
+{
+    (conv->exact ? esp_kernels_avx512.conv_patches : gemm_patches)(conv, in, patches, workspace);
+}
+
+static void conv_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
+{
+    (conv->exact ? esp_kernels_avx512.conv : gemm)(conv, images, workspace);
+}
+
 const struct esp_kernels esp_kernels_avx512_bf16 = {
     .name = "avx512-bf16",
     .precision = ESP_PRECISION_BF16,
     .supported = supported,
-    .conv_weight_bytes = weight_bytes,
-    .conv_workspace_bytes = gemm_workspace_bytes,
-    .conv_pack = pack,
-    .conv_patch_bytes = gemm_patch_bytes,
-    .conv_patches = gemm_patches,
-    .conv = gemm,
+    .conv_weight_bytes = conv_weight_bytes,
+    .conv_workspace_bytes = conv_workspace_bytes,
+    .conv_pack = conv_pack,
+    .conv_patch_bytes = conv_patch_bytes,
+    .conv_patches = conv_patches,
+    .conv = conv_images,
     .burst = burst,
 };

@@ -15,6 +15,7 @@ struct esp_conv {
     struct esp_shape in, out;
     struct esp_window window;
     uint32_t groups;
+    bool exact; /* every score depends on it: a set of BF16 products has to be as exact as FP32 here */
     enum esp_activation activation;
     const void *weights; /* packed by the kernel set that runs it */
     const float *bias;   /* [out.channels]; zeros where the layer has none */

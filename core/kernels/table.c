@@ -97,7 +97,7 @@ uint64_t esp_conv_macs(const struct esp_conv *conv)
 bool esp_conv_shares_patches(const struct esp_conv *a, const struct esp_conv *b)
 {
     bool same_groups = a->groups == b->groups && (a->groups == 1 || a->out.channels == b->out.channels);
-    return same_groups && !memcmp(&a->in, &b->in, sizeof a->in) && !memcmp(&a->window, &b->window, sizeof a->window);
+    return a->exact == b->exact && same_groups && !memcmp(&a->in, &b->in, sizeof a->in) && !memcmp(&a->window, &b->window, sizeof a->window);
 }
 
 size_t esp_conv_no_patches(const struct esp_conv *conv)

@@ -6,9 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline void make_words(const float *first, const float *second, size_t stride, uint32_t *words, size_t count)
+#define HALVES(conv) 1
+
+static inline void make_words(size_t half, const float *first, const float *second, size_t stride, uint32_t *words,
+                              size_t count)
 {
-    (void)second;
+    (void)half, (void)second;
     if (stride == 1) {
         memcpy(words, first, count * sizeof *words);
         return;

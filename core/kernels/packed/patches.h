@@ -2,7 +2,8 @@
  *
  * A word is 32 bits: one FP32 value, or two BF16 values of neighbouring channels. The matrix has a row for each word of
  * a patch, rows = words of channels x KH x KW in that order (padded with zero rows to a multiple of ROW_UNIT), and a
- * column for each output pixel. It is cut into blocks of BLOCK pixels, [blocks][rows][BLOCK], so that a kernel reads one
+ * column for each output pixel. Where a convolution has to be more exact than BF16 is, the rows are there twice: those of
+ * the values rounded to BF16, then those of what rounding took away (HALVES 2). The matrix is cut into blocks of BLOCK pixels, [blocks][rows][BLOCK], so that a kernel reads one
  * block from front to back. The last block is filled up with zeros.
  *
  * Each channel is first copied with its padding, its columns sorted by their remainder under division by the stride, so that
@@ -12,8 +13,10 @@
  *   BLOCK              pixels of a block
  *   CHANNELS_PER_WORD  1 for FP32, 2 for BF16
  *   ROW_UNIT           rows are a multiple of it
- *   make_words(first, second, stride, words, count)  makes `count` words of every stride-th of the FP32 values from
- *                                                    `first`, and of the next channel's from `second` or NULL
+ *   HALVES(conv)       1 or 2
+ *   make_words(half, first, second, stride, words, count)
+ *                      makes `count` words of every stride-th of the FP32 values from `first`, and of the next
+ *                      channel's from `second` or NULL
  * Everything is static: the same function compiled for two instruction sets must never be merged into one. */
 #include "core/kernels/kernels.h"
 #include "core/memory.h"
@@ -24,7 +27,8 @@ enum { CHUNK_BYTES = 256 << 10, COPY_WORDS = 8 };
 
 /* The shape of the matrix for one group of a convolution. */
 struct patches {
-    size_t taps, word_channels, rows;
+    size_t taps, word_channels;
+    size_t inner, rows; /* of one half, of all halves */
     size_t pixels, blocks, chunk; /* chunk: blocks that are laid out and multiplied at a time where nothing is shared */
     size_t phase, padded_row;     /* words of one remainder's columns, of a row of all of them */
     size_t padded_height;
@@ -43,7 +47,8 @@ static struct patches patches_of(const struct esp_conv *conv)
     size_t width = (size_t)(conv->out.width - 1) * w->stride_w + (size_t)(w->kernel_w - 1) * w->dilation_w + 1;
 
     p.word_channels = (channels + CHANNELS_PER_WORD - 1) / CHANNELS_PER_WORD;
-    p.rows = (p.word_channels * p.taps + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
+    p.inner = (p.word_channels * p.taps + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
+    p.rows = p.inner * HALVES(conv);
     p.blocks = (p.pixels + BLOCK - 1) / BLOCK;
     p.chunk = CHUNK_BYTES / (p.rows * BLOCK * sizeof(uint32_t));
     p.chunk = p.chunk < 1 ? 1 : p.chunk > p.blocks ? p.blocks : p.chunk;
@@ -84,8 +89,8 @@ static inline void clear_words(uint32_t *to, size_t count)
 }
 
 /* One row of a channel, with zeros before and behind, its columns sorted by their remainder. */
-static void pad_row(const struct esp_conv *conv, const struct patches *p, const float *one, const float *two,
-                    uint32_t *row)
+static void pad_row(const struct esp_conv *conv, const struct patches *p, size_t half, const float *one,
+                    const float *two, uint32_t *row)
 {
     size_t stride = conv->window.stride_w, padding = conv->window.padding_w;
 
@@ -98,19 +103,19 @@ static void pad_row(const struct esp_conv *conv, const struct patches *p, const 
         if (count > p->phase - begin)
             count = p->phase - begin;
         clear_words(row, begin);
-        make_words(one + x, two ? two + x : NULL, stride, row + begin, count);
+        make_words(half, one + x, two ? two + x : NULL, stride, row + begin, count);
         clear_words(row + begin + count, p->phase - begin - count);
     }
 }
 
 /* Rows [first, last) of a channel with their padding. */
-static void pad_channel(const struct esp_conv *conv, const struct patches *p, const float *one, const float *two,
-                        size_t first, size_t last, uint32_t *padded)
+static void pad_channel(const struct esp_conv *conv, const struct patches *p, size_t half, const float *one,
+                        const float *two, size_t first, size_t last, uint32_t *padded)
 {
     for (size_t y = first; y < last; y++) {
         size_t inside = y - conv->window.padding_h, from = inside * conv->in.width; /* wraps above the picture */
         if (inside < conv->in.height)
-            pad_row(conv, p, one + from, two ? two + from : NULL, padded + y * p->padded_row);
+            pad_row(conv, p, half, one + from, two ? two + from : NULL, padded + y * p->padded_row);
         else
             clear_words(padded + y * p->padded_row, p->padded_row);
     }
@@ -180,9 +185,24 @@ static void clear_rest(const struct patches *p, size_t first, size_t blocks, uin
         uint32_t *last = out + (p->blocks - 1 - first) * p->rows * BLOCK;
         memset(last, 0, p->rows * BLOCK * sizeof *last);
     }
-    if (used < p->rows)
-        for (size_t i = 0; i < blocks; i++)
-            memset(out + (i * p->rows + used) * BLOCK, 0, (p->rows - used) * BLOCK * sizeof *out);
+    if (used < p->inner)
+        for (size_t begin = used; begin < blocks * p->rows; begin += p->inner)
+            memset(out + begin * BLOCK, 0, (p->inner - used) * BLOCK * sizeof *out);
+}
+
+/* One half of the rows of `count` runs of pixels, which need rows [top, bottom) of the padded channels. */
+static void lay_half(const struct esp_conv *conv, const struct patches *p, size_t half, const float *in,
+                     const struct run_of_pixels *runs, size_t count, size_t top, size_t bottom, uint32_t *padded,
+                     uint32_t *out)
+{
+    size_t plane = (size_t)conv->in.height * conv->in.width, channels = conv->in.channels / conv->groups;
+
+    out += half * p->inner * BLOCK;
+    for (size_t c = 0; c < channels; c += CHANNELS_PER_WORD, out += p->taps * BLOCK) {
+        const float *one = in + c * plane, *two = CHANNELS_PER_WORD == 2 && c + 1 < channels ? one + plane : NULL;
+        pad_channel(conv, p, half, one, two, top, bottom, padded);
+        lay_channel(conv, p, padded, runs, count, out);
+    }
 }
 
 /* Lays out blocks [first, first + blocks) of one group; `in` is the group's first channel. */
@@ -190,7 +210,6 @@ static void lay_blocks(const struct esp_conv *conv, const struct patches *p, con
                        uint32_t *out, void *workspace)
 {
     const struct esp_window *w = &conv->window;
-    size_t plane = (size_t)conv->in.height * conv->in.width, channels = conv->in.channels / conv->groups;
     uint32_t *padded = workspace;
     struct run_of_pixels *runs = (void *)(padded + p->padded_row * p->padded_height + 4 * COPY_WORDS);
     size_t count = find_runs(conv, p, first, blocks, runs);
@@ -199,9 +218,6 @@ static void lay_blocks(const struct esp_conv *conv, const struct patches *p, con
     size_t bottom = last_pixel / conv->out.width * w->stride_h + (size_t)(w->kernel_h - 1) * w->dilation_h + 1;
 
     clear_rest(p, first, blocks, out);
-    for (size_t c = 0; c < channels; c += CHANNELS_PER_WORD) {
-        const float *one = in + c * plane, *two = CHANNELS_PER_WORD == 2 && c + 1 < channels ? one + plane : NULL;
-        pad_channel(conv, p, one, two, top, bottom, padded);
-        lay_channel(conv, p, padded, runs, count, out + c / CHANNELS_PER_WORD * p->taps * BLOCK);
-    }
+    for (size_t half = 0; half < HALVES(conv); half++)
+        lay_half(conv, p, half, in, runs, count, top, bottom, padded, out);
 }
