@@ -22,11 +22,11 @@
 #include "core/kernels/packed/patches.h"
 #include "core/kernels/packed/tiles.h"
 
-enum { STEP_WORDS = 16, TILE_WORDS = 16 * 16, ROW_BYTES = 64, BLOCK_BYTES = BLOCK * 4 };
+enum { STEP_WORDS = 16, TILE_WORDS = 16 * 16, ROW_BYTES = 64, BLOCK_BYTES = BLOCK * 4, PREFETCH_TILES = 6 };
 
 static size_t weight_bytes(const struct esp_conv *conv)
 {
-    return patches_of(conv).rows * conv->out.channels * sizeof(uint32_t);
+    return patches_of(conv, BLOCK).rows * conv->out.channels * sizeof(uint32_t);
 }
 
 /* One half of a channel into its row of each step's tile. */
@@ -54,7 +54,7 @@ static void pack_channel(const struct esp_conv *conv, const struct patches *p, c
 
 static void pack(const struct esp_conv *conv, const float *weights, void *memory)
 {
-    struct patches p = patches_of(conv);
+    struct patches p = patches_of(conv, BLOCK);
     size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
     uint32_t *packed = memory;
 
@@ -89,6 +89,13 @@ struct rows_of_tile {
     const uint32_t *weights;
 };
 
+/* Weights are read once for an image, from far away: they are fetched some steps ahead. */
+static inline void prefetch_tile(const uint32_t *weights, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++)
+        __builtin_prefetch(weights + (PREFETCH_TILES * 16 + r) * STEP_WORDS);
+}
+
 /* Two tiles of channels, one block: sums 0 and 1 are the upper channels', 2 and 3 the lower ones'. */
 static void add_pair(size_t steps, const uint32_t *upper, size_t upper_rows, const uint32_t *lower, size_t lower_rows,
                      const uint32_t *patches)
@@ -114,6 +121,7 @@ static void add_single(size_t steps, const uint32_t *weights, size_t rows, const
 {
     for (size_t step = 0; step < steps; step++) {
         tile_load(4, weights, ROW_BYTES);
+        prefetch_tile(weights, rows);
         tile_load(6, first, BLOCK_BYTES);
         tile_load(7, first + 16, BLOCK_BYTES);
         tile_multiply(0, 4, 6);

@@ -15,32 +15,24 @@ static inline __m512 bf16_rest(__m512 values)
     return _mm512_sub_ps(values, _mm512_castsi512_ps(_mm512_slli_epi32(bf16_low(values), 16)));
 }
 
-static inline __m512 every(const float *from, size_t stride, __mmask16 lanes)
-{
-    const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    if (stride == 1)
-        return _mm512_maskz_loadu_ps(lanes, from);
-    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), lanes,
-                                    _mm512_mullo_epi32(steps, _mm512_set1_epi32((int)stride)), from, 4);
-}
-
 /* Half 0 are the values rounded to BF16, half 1 is what that took away. */
-static inline __m512i half_of(size_t half, const float *from, size_t stride, __mmask16 lanes)
+static inline __m512i half_of(size_t half, const float *from, __mmask16 lanes)
 {
-    __m512 values = every(from, stride, lanes);
+    __m512 values = _mm512_maskz_loadu_ps(lanes, from);
     return bf16_low(half ? bf16_rest(values) : values);
 }
 
-static inline void make_words(size_t half, const float *first, const float *second, size_t stride, uint32_t *words,
-                              size_t count)
+static inline const uint32_t *row_words(size_t half, const float *first, const float *second, size_t count,
+                                        uint32_t *room)
 {
     for (size_t i = 0; i < count; i += 16) {
         __mmask16 lanes = (__mmask16)(count - i >= 16 ? 0xffff : (1u << (count - i)) - 1);
-        __m512i word = half_of(half, first + i * stride, stride, lanes);
+        __m512i word = half_of(half, first + i, lanes);
         if (second)
-            word = _mm512_or_si512(word, _mm512_slli_epi32(half_of(half, second + i * stride, stride, lanes), 16));
-        _mm512_mask_storeu_epi32(words + i, lanes, word);
+            word = _mm512_or_si512(word, _mm512_slli_epi32(half_of(half, second + i, lanes), 16));
+        _mm512_mask_storeu_epi32(room + i, lanes, word);
     }
+    return room;
 }
 
 static inline uint32_t bf16_bits(float value)

@@ -8,16 +8,11 @@
 
 #define HALVES(conv) 1
 
-static inline void make_words(size_t half, const float *first, const float *second, size_t stride, uint32_t *words,
-                              size_t count)
+static inline const uint32_t *row_words(size_t half, const float *first, const float *second, size_t count,
+                                        uint32_t *room)
 {
-    (void)half, (void)second;
-    if (stride == 1) {
-        memcpy(words, first, count * sizeof *words);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        memcpy(&words[i], &first[i * stride], sizeof *words);
+    (void)half, (void)second, (void)count, (void)room;
+    return (const uint32_t *)first;
 }
 
 static inline uint32_t pack_word(float *carry, float first, float second)
@@ -34,3 +29,6 @@ static inline uint32_t pack_word(float *carry, float first, float second)
 #include "core/kernels/packed/register_gemm.h"
 
 #include "core/kernels/packed/gemm.h"
+#include "core/kernels/packed/winograd.h"
+
+#include "core/kernels/packed/convolution.h"

@@ -7,19 +7,19 @@
 /* Bytes of a chunk of patches and of what laying it out needs. */
 static size_t gemm_workspace_bytes(const struct esp_conv *conv)
 {
-    struct patches p = patches_of(conv);
-    return (blocks_words(&p, p.chunk) + laying_words(&p, p.blocks)) * sizeof(uint32_t) + ESP_ALIGNMENT;
+    struct patches p = patches_of(conv, BLOCK);
+    return (blocks_words(&p, p.chunk) + laying_words(conv, &p, p.blocks)) * sizeof(uint32_t) + ESP_ALIGNMENT;
 }
 
 static size_t gemm_patch_bytes(const struct esp_conv *conv)
 {
-    struct patches p = patches_of(conv);
+    struct patches p = patches_of(conv, BLOCK);
     return conv->groups == 1 ? blocks_words(&p, p.blocks) * sizeof(uint32_t) : 0;
 }
 
 static void gemm_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
 {
-    struct patches p = patches_of(conv);
+    struct patches p = patches_of(conv, BLOCK);
     lay_blocks(conv, &p, in, 0, p.blocks, patches, workspace);
 }
 
@@ -43,7 +43,7 @@ static void gemm_image(const struct esp_conv *conv, const struct patches *p, con
 
 static void gemm(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
 {
-    struct patches p = patches_of(conv);
+    struct patches p = patches_of(conv, BLOCK);
 
     for (size_t i = 0; i < images->count; i++) {
         struct epilogue e = epilogue_of(conv, images, i);

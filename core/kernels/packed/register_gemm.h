@@ -14,11 +14,13 @@
 #include "core/kernels/packed/patches.h"
 #include "core/kernels/packed/tiles.h"
 
-enum { VECTORS = BLOCK / VECTOR_WORDS };
+/* Weights come from far away, each only once for an image, and the CPU's own prefetching stops at pages: they are fetched
+ * this far ahead, which runs on into the next convolution's. */
+enum { VECTORS = BLOCK / VECTOR_WORDS, PREFETCH_WORDS = 1536 };
 
 static size_t weight_bytes(const struct esp_conv *conv)
 {
-    return patches_of(conv).rows * conv->out.channels * sizeof(uint32_t);
+    return patches_of(conv, BLOCK).rows * conv->out.channels * sizeof(uint32_t);
 }
 
 static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t stride,
@@ -36,7 +38,7 @@ static void pack_channel(const struct esp_conv *conv, const struct patches *p, c
 
 static void pack(const struct esp_conv *conv, const float *weights, void *memory)
 {
-    struct patches p = patches_of(conv);
+    struct patches p = patches_of(conv, BLOCK);
     size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
     uint32_t *packed = memory;
 
@@ -50,8 +52,9 @@ static void pack(const struct esp_conv *conv, const float *weights, void *memory
         }
 }
 
-/* The sums of `rows` channels and one block. `rows` is a constant wherever this is inlined. */
-static inline __attribute__((always_inline)) void multiply_tile(const size_t rows, size_t inner,
+/* The sums of `rows` channels and `vectors` vectors of pixels, [rows][pixels]. Both are constants wherever this is
+ * inlined. */
+static inline __attribute__((always_inline)) void multiply_tile(const size_t rows, const size_t vectors, size_t inner,
                                                                 const uint32_t *restrict weights,
                                                                 const uint32_t *restrict patches, float *restrict sums)
 {
@@ -60,36 +63,38 @@ static inline __attribute__((always_inline)) void multiply_tile(const size_t row
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (size_t v = 0; v < VECTORS; v++)
+        for (size_t v = 0; v < vectors; v++)
             sum[r][v] = (vector){0};
-    for (size_t k = 0; k < inner; k++, weights += rows, patches += BLOCK) {
+    for (size_t k = 0; k < inner; k++, weights += rows, patches += vectors * VECTOR_WORDS) {
         vector patch[VECTORS];
+        __builtin_prefetch(weights + PREFETCH_WORDS);
 #pragma GCC unroll 4
-        for (size_t v = 0; v < VECTORS; v++)
+        for (size_t v = 0; v < vectors; v++)
             patch[v] = load((const float *)patches + v * VECTOR_WORDS);
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
             vector weight = broadcast_word(weights + r);
 #pragma GCC unroll 4
-            for (size_t v = 0; v < VECTORS; v++)
+            for (size_t v = 0; v < vectors; v++)
                 sum[r][v] = multiply_add(sum[r][v], weight, patch[v]);
         }
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (size_t v = 0; v < VECTORS; v++)
-            store(sums + r * BLOCK + v * VECTOR_WORDS, sum[r][v]);
+        for (size_t v = 0; v < vectors; v++)
+            store(sums + (r * vectors + v) * VECTOR_WORDS, sum[r][v]);
 }
+
+#define EACH_ROWS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)
 
 static __attribute__((noinline)) void multiply_rows(size_t rows, size_t inner, const uint32_t *weights,
                                                     const uint32_t *patches, float *sums)
 {
     switch (rows) {
 #define ROWS(N)                                                                                                        \
-    case N: multiply_tile(N <= TILE_ROWS ? N : TILE_ROWS, inner, weights, patches, sums); break;
-        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13)
-        ROWS(14)
+    case N: multiply_tile(N <= TILE_ROWS ? N : TILE_ROWS, VECTORS, inner, weights, patches, sums); break;
+        EACH_ROWS(ROWS)
 #undef ROWS
     }
 }
