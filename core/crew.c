@@ -34,6 +34,17 @@ static bool take_at(const esp_instance *helper, const struct esp_run *run, size_
     return false;
 }
 
+bool esp_crew_wants_help(const esp_instance *helper)
+{
+    const esp_crew *crew = helper->crew;
+
+    for (size_t i = 0; crew && i < crew->count; i++)
+        for (size_t depth = 0; depth < helper->model->depths; depth++)
+            if (esp_offer_left(&crew->instances[i]->offers[depth]))
+                return true;
+    return false;
+}
+
 /* Runs one branch from an offer at `least` or deeper, the largest first, which are those near the trunk. */
 static bool help(esp_instance *helper, const struct esp_run *run, size_t least)
 {

@@ -24,6 +24,12 @@ void esp_offer_open(struct esp_offer *offer, struct esp_run *run, size_t count)
                           memory_order_seq_cst);
 }
 
+bool esp_offer_left(const struct esp_offer *offer)
+{
+    uint64_t state = atomic_load_explicit(&offer->state, memory_order_seq_cst);
+    return taken_of(state) < count_of(state);
+}
+
 /* The exchange fails where the state has changed since it was read, so a `run` that was read in between is that of the
  * branch taken. */
 bool esp_offer_take(struct esp_offer *offer, const struct esp_run *run, size_t *node)

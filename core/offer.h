@@ -27,6 +27,9 @@ struct esp_offer {
  * that was taken before must be finished. */
 void esp_offer_open(struct esp_offer *offer, struct esp_run *run, size_t count);
 
+/* Whether a branch is left. Any thread, any time. */
+bool esp_offer_left(const struct esp_offer *offer);
+
 /* Takes the next branch, if there is one left, and if it belongs to `run`; NULL stands for any. Any thread, any time.
  * Afterwards the run goes on, and what its owner wrote before it opened the offer can be read, until esp_offer_finish. */
 bool esp_offer_take(struct esp_offer *offer, const struct esp_run *run, size_t *node);

@@ -29,6 +29,9 @@ esp_instance *esp_crew_instance(const esp_crew *crew, size_t number);
  * sleepers (sequentially consistent). Set it before the first run. */
 void esp_crew_on_branches(esp_crew *crew, void (*on_branches)(void *context, size_t branches), void *context);
 
+/* Whether esp_crew_help would find something right now; takes nothing. */
+bool esp_crew_wants_help(const esp_instance *helper);
+
 /* Runs one branch of another member's run, the largest that can be had; false where there is none. Thread-safe; `helper`
  * is an instance of a crew that its thread does not use otherwise meanwhile. */
 bool esp_crew_help(esp_instance *helper);
