@@ -43,7 +43,7 @@ static json_t *excluded(uint64_t part, uint64_t whole)
     return json_real(part < whole ? figure_excluded(part, whole) : 0); /* group scores may come on top of all */
 }
 
-static json_t *cost_json(const esp_model *model, const struct esp_cost *cost)
+static json_t *cost_json(const esp_model *model, const struct esp_cost *cost, size_t batch)
 {
     const struct esp_model_info *info = esp_model_info(model);
 
@@ -53,7 +53,7 @@ static json_t *cost_json(const esp_model *model, const struct esp_cost *cost)
                      (json_int_t)info->parameters, "parameters_excluded", excluded(cost->parameters, info->parameters),
                      "branches", (json_int_t)cost->branches, "branches_full", (json_int_t)info->branches, "categories",
                      (json_int_t)cost->categories, "categories_full", (json_int_t)info->categories, "precision",
-                     info->precision, "kernels", info->kernels, "batch", 1);
+                     info->precision, "kernels", info->kernels, "batch", (int)batch);
 }
 
 static json_t *model_json(const esp_model *model)
@@ -109,7 +109,7 @@ static void time_header(const struct times *times, struct response *response)
 void answer_classify(const struct answer *answer, struct response *response)
 {
     const esp_model *model = esp_cutout_model(answer->cutout);
-    json_t *cost = cost_json(model, &answer->cost);
+    json_t *cost = cost_json(model, &answer->cost, answer->batch);
 
     if (cost)
         json_object_set_new(cost, "time_ms", times_json(&answer->times));
@@ -125,7 +125,7 @@ void answer_classify(const struct answer *answer, struct response *response)
 void answer_cost(const esp_cutout *cutout, struct response *response)
 {
     struct esp_cost cost = esp_cutout_cost(cutout);
-    give(response, cost_json(esp_cutout_model(cutout), &cost));
+    give(response, cost_json(esp_cutout_model(cutout), &cost, 1));
 }
 
 /* ---- the tree ---- */

@@ -19,6 +19,7 @@ struct answer {
     size_t count;
     bool groups; /* the scores of the inner branches, too */
     struct esp_cost cost;
+    size_t batch; /* images that ran together */
     struct times times;
 };
 

@@ -260,7 +260,8 @@ static bool classify(struct command *command, const char *path)
                             .cutout = command->options.cutout,
                             .scores = command->scores,
                             .predictions = command->predictions,
-                            .groups = command->options.groups};
+                            .groups = command->options.groups,
+                            .batch = 1};
     struct esp_image_limits limits;
     struct esp_error err = {0};
     size_t size;

@@ -38,7 +38,17 @@ void metrics_reject(struct metrics *metrics, enum rejection why)
     add(&metrics->rejected[why], 1);
 }
 
-void metrics_run(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions)
+void metrics_run(struct metrics *metrics, size_t images)
+{
+    add(&metrics->runs[images - 1], 1);
+}
+
+void metrics_help(struct metrics *metrics)
+{
+    add(&metrics->helped, 1);
+}
+
+void metrics_image(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions)
 {
     add(&metrics->macs, cost->macs);
     add(&metrics->macs_full, macs_full);
@@ -50,10 +60,10 @@ void metrics_begin(struct metrics *metrics)
     atomic_fetch_add_explicit(&metrics->instances_busy, 1, memory_order_relaxed);
 }
 
-void metrics_end(struct metrics *metrics, uint64_t ns)
+void metrics_end(struct metrics *metrics, uint64_t ns, size_t jobs)
 {
     add(&metrics->busy_ns, ns);
-    add(&metrics->jobs, 1);
+    add(&metrics->jobs, jobs);
     atomic_fetch_sub_explicit(&metrics->instances_busy, 1, memory_order_relaxed);
 }
 
@@ -99,6 +109,14 @@ static void print_rejected(const struct metrics *metrics, FILE *out)
         fprintf(out, "espalier_rejected_total{reason=\"%s\"} %" PRIu64 "\n", reasons[i], get(&metrics->rejected[i]));
 }
 
+static void print_runs(const struct metrics *metrics, FILE *out)
+{
+    print_head(out, "espalier_runs_total", "counter", "Runs of an instance, by the images that ran together.");
+    for (size_t i = 0; i < ESP_BATCH_MAX; i++)
+        if (get(&metrics->runs[i]))
+            fprintf(out, "espalier_runs_total{images=\"%zu\"} %" PRIu64 "\n", i + 1, get(&metrics->runs[i]));
+}
+
 /* A label's value: backslash, quote and newline are escaped. */
 static void print_label(FILE *out, const char *name, const char *value)
 {
@@ -132,6 +150,9 @@ void metrics_print(const struct metrics *metrics, const struct metrics_view *vie
 
     print_requests(metrics, view, out);
     print_rejected(metrics, out);
+    print_runs(metrics, out);
+    print_one(out, "espalier_branches_helped_total", "counter", "Branches that another instance took over.",
+              get(&metrics->helped));
     print_one(out, "espalier_macs_total", "counter", "Multiply-accumulates that ran.", get(&metrics->macs));
     print_one(out, "espalier_macs_full_total", "counter", "What whole networks would have run for the same images.",
               get(&metrics->macs_full));

@@ -5,6 +5,7 @@
 #define SERVER_METRICS_H
 
 #include "espalier/cost.h"
+#include "espalier/limits.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,6 +31,8 @@ struct metrics {
     atomic_uint_least64_t requests[METRICS_ROUTES_MAX][METRICS_CODES];
     atomic_uint_least64_t rejected[REJECTIONS];
     atomic_uint_least64_t macs, macs_full, predictions;
+    atomic_uint_least64_t runs[ESP_BATCH_MAX]; /* by images, from 1 */
+    atomic_uint_least64_t helped;
     atomic_uint_least64_t busy_ns, jobs; /* time of instances, and the jobs that took it */
     atomic_uint_least32_t instances_busy;
 };
@@ -45,12 +48,18 @@ struct metrics_view {
 void metrics_request(struct metrics *metrics, size_t route, unsigned status);
 void metrics_reject(struct metrics *metrics, enum rejection why);
 
-/* One image went through: what it cost, beside the whole network's MACs, and what came out. */
-void metrics_run(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions);
+/* A run of an instance with `images` images, 1 to ESP_BATCH_MAX. */
+void metrics_run(struct metrics *metrics, size_t images);
 
-/* An instance begins with a job; has finished it after `ns` nanoseconds. */
+/* A branch of another instance's run was taken over. */
+void metrics_help(struct metrics *metrics);
+
+/* One image went through: what it cost, beside the whole network's MACs, and what came out. */
+void metrics_image(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions);
+
+/* An instance begins with what it has taken; has run `jobs` of it and finished after `ns` nanoseconds. */
 void metrics_begin(struct metrics *metrics);
-void metrics_end(struct metrics *metrics, uint64_t ns);
+void metrics_end(struct metrics *metrics, uint64_t ns, size_t jobs);
 
 /* Mean time that an instance needed for a job, in nanoseconds; 0 before the first. */
 uint64_t metrics_mean_ns(const struct metrics *metrics);

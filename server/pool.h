@@ -1,13 +1,13 @@
-/* The instances: worker threads that take jobs from the queue, decode the image, run the network and write the answer.
+/* The pool: worker threads, each with an instance, that look for something to do.
  *
- * Each worker owns one esp_instance, one esp_decoder and the room for scores; the weights are shared. Nothing of a
- * request outlives it in a worker but buffers that the next one overwrites. */
+ * What waits in the queue comes first: a worker that is free takes its share of it, so that requests which wait anyway run
+ * together, and none waits while a worker is free. Nobody waits for a batch to fill. Where nothing waits, a worker takes
+ * over a branch of what another one runs, and looks again after it. Where there is nothing of that either, it looks for a
+ * moment longer if others are at work, and sleeps. */
 #ifndef SERVER_POOL_H
 #define SERVER_POOL_H
 
-#include "espalier/image.h"
-#include "server/job.h"
-#include "server/metrics.h"
+#include "server/desk.h"
 #include "server/queue.h"
 
 struct pool;
@@ -15,11 +15,13 @@ struct pool;
 /* All of these must outlive the pool. */
 struct pool_parts {
     const esp_model *model;
-    struct queue *queue; /* of struct job */
+    struct bell *bell;   /* rings when there is something to do */
+    struct queue *queue; /* of struct job; rings the bell */
     struct job_store *jobs;
     struct metrics *metrics;
     struct esp_image_limits limits;
     size_t instances;
+    size_t batch; /* the most requests that run together */
 };
 
 enum esp_status pool_start(struct pool **pool, const struct pool_parts *parts, struct esp_error *err);

@@ -1,24 +1,27 @@
 #include "server/queue.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 struct queue {
+    struct bell *bell;
     pthread_mutex_t lock;
-    pthread_cond_t filled;
-    size_t capacity, first, length;
-    bool closed;
-    void *items[]; /* [capacity], a ring that begins at `first` */
+    size_t capacity, first;
+    atomic_size_t length; /* changed under the lock, so that looking at it takes none */
+    atomic_bool closed;   /* likewise */
+    void *items[];        /* [capacity], a ring that begins at `first` */
 };
 
-struct queue *queue_create(size_t capacity)
+struct queue *queue_create(size_t capacity, struct bell *bell)
 {
     struct queue *queue = calloc(1, sizeof *queue + capacity * sizeof queue->items[0]);
     if (!queue)
         return NULL;
     pthread_mutex_init(&queue->lock, NULL);
-    pthread_cond_init(&queue->filled, NULL);
     queue->capacity = capacity;
+    queue->bell = bell;
     return queue;
 }
 
@@ -26,59 +29,74 @@ void queue_destroy(struct queue **queue)
 {
     if (!*queue)
         return;
-    pthread_cond_destroy(&(*queue)->filled);
     pthread_mutex_destroy(&(*queue)->lock);
     free(*queue);
     *queue = NULL;
 }
 
+static enum queue_result append(struct queue *queue, void *item)
+{
+    size_t length = atomic_load(&queue->length);
+
+    if (atomic_load(&queue->closed))
+        return QUEUE_CLOSED;
+    if (length == queue->capacity)
+        return QUEUE_FULL;
+    queue->items[(queue->first + length) % queue->capacity] = item;
+    atomic_store(&queue->length, length + 1);
+    return QUEUE_OK;
+}
+
 enum queue_result queue_push(struct queue *queue, void *item)
 {
-    enum queue_result result = QUEUE_OK;
-
     pthread_mutex_lock(&queue->lock);
-    if (queue->closed)
-        result = QUEUE_CLOSED;
-    else if (queue->length == queue->capacity)
-        result = QUEUE_FULL;
-    else
-        queue->items[(queue->first + queue->length++) % queue->capacity] = item;
-    if (result == QUEUE_OK)
-        pthread_cond_signal(&queue->filled);
+    enum queue_result result = append(queue, item);
     pthread_mutex_unlock(&queue->lock);
+    if (result == QUEUE_OK)
+        bell_ring(queue->bell, 1);
     return result;
 }
 
-void *queue_pop(struct queue *queue)
+static size_t remove_oldest(struct queue *queue, void **items, size_t most, size_t takers)
 {
-    void *item = NULL;
+    size_t length = atomic_load(&queue->length), share = (length + takers - 1) / takers;
+    size_t count = share < most ? share : most;
 
-    pthread_mutex_lock(&queue->lock);
-    while (queue->length == 0 && !queue->closed)
-        pthread_cond_wait(&queue->filled, &queue->lock);
-    if (queue->length > 0) {
-        item = queue->items[queue->first];
+    for (size_t i = 0; i < count; i++) {
+        items[i] = queue->items[queue->first];
         queue->first = (queue->first + 1) % queue->capacity;
-        queue->length--;
     }
+    atomic_store(&queue->length, length - count);
+    return count;
+}
+
+size_t queue_take(struct queue *queue, void **items, size_t most, size_t takers)
+{
+    if (queue_length(queue) == 0)
+        return 0;
+    pthread_mutex_lock(&queue->lock);
+    size_t count = remove_oldest(queue, items, most, takers);
     pthread_mutex_unlock(&queue->lock);
-    return item;
+    return count;
 }
 
 void queue_close(struct queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
-    queue->closed = true;
-    pthread_cond_broadcast(&queue->filled);
+    atomic_store(&queue->closed, true);
     pthread_mutex_unlock(&queue->lock);
+    bell_ring(queue->bell, SIZE_MAX);
+}
+
+/* In this order: once it is closed, nothing is added any more. */
+bool queue_over(struct queue *queue)
+{
+    return atomic_load(&queue->closed) && queue_length(queue) == 0;
 }
 
 size_t queue_length(struct queue *queue)
 {
-    pthread_mutex_lock(&queue->lock);
-    size_t length = queue->length;
-    pthread_mutex_unlock(&queue->lock);
-    return length;
+    return atomic_load(&queue->length);
 }
 
 size_t queue_capacity(const struct queue *queue)

@@ -24,20 +24,23 @@ static enum esp_status load_model(struct service *service, struct esp_error *err
     return service->categories ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
 }
 
-/* Each job is in the queue, at an instance, or with one of the I/O threads, which has one at a time. */
+/* Each job is in the queue, in an instance's batch, or with one of the I/O threads, which has one at a time. */
 static size_t jobs_needed(const struct service *service)
 {
-    return service->settings->queue_depth + service->instances + service->settings->io_threads;
+    return service->settings->queue_depth + service->instances * service->settings->batch +
+           service->settings->io_threads;
 }
 
 static enum esp_status start_pool(struct service *service, struct esp_error *err)
 {
     struct pool_parts parts = {.model = service->model,
+                               .bell = service->bell,
                                .queue = service->queue,
                                .jobs = service->jobs,
                                .metrics = &service->metrics,
                                .limits = {service->settings->max_body, service->settings->max_pixels},
-                               .instances = service->instances};
+                               .instances = service->instances,
+                               .batch = service->settings->batch};
     return pool_start(&service->pool, &parts, err);
 }
 
@@ -49,7 +52,8 @@ enum esp_status service_open(struct service *service, const struct settings *set
     service->instances = settings->instances ? settings->instances : cpus_usable();
     if ((status = load_model(service, err)) != ESP_OK)
         return status;
-    service->queue = queue_create(settings->queue_depth);
+    service->bell = bell_create();
+    service->queue = service->bell ? queue_create(settings->queue_depth, service->bell) : NULL;
     if (!service->queue)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
     status = job_store_create(&service->jobs, service->model, jobs_needed(service), err);
@@ -81,6 +85,7 @@ void service_close(struct service *service)
     service_stop(service);
     job_store_destroy(&service->jobs);
     queue_destroy(&service->queue);
+    bell_destroy(&service->bell);
     free(service->categories);
     service->categories = NULL;
     esp_model_destroy(&service->model);

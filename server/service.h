@@ -16,6 +16,7 @@ struct service {
     const struct settings *settings;
     size_t instances;
     esp_model *model;
+    struct bell *bell;   /* wakes the instances */
     struct queue *queue; /* of struct job */
     struct job_store *jobs;
     struct pool *pool;

@@ -1,5 +1,7 @@
 #include "server/settings.h"
 
+#include "espalier/limits.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -25,6 +27,8 @@ static const struct setting table[] = {
      "where to listen; IPv6 as [::1]:8080; port 0 takes a free one"},
     {"model", TEXT, FIELD(model), 0, 0, "", "DIRECTORY", "the network; the bundled one unless given"},
     {"instances", NUMBER, FIELD(instances), 0, 1024, "0", "NUMBER", "requests that run at a time; 0: the CPUs usable"},
+    {"batch", NUMBER, FIELD(batch), 1, ESP_BATCH_MAX, "8", "NUMBER",
+     "requests that one instance runs together, if they wait anyway; 1: none"},
     {"io-threads", NUMBER, FIELD(io_threads), 1, 64, "2", "NUMBER", "threads that read requests and write answers"},
     {"queue-depth", NUMBER, FIELD(queue_depth), 1, 65536, "256", "NUMBER", "requests that may wait; more are told 429"},
     {"max-body", NUMBER, FIELD(max_body), 1024, 1u << 30, "33554432", "BYTES", "largest body of a request"},

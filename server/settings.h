@@ -15,6 +15,7 @@ struct settings {
     const char *model;   /* directory; "" for the bundled one */
     const char *kernels; /* "auto", or a kernel set's name */
     uint64_t instances;  /* 0: as many as CPUs usable */
+    uint64_t batch;      /* the most requests that run together */
     uint64_t io_threads;
     uint64_t queue_depth;
     uint64_t max_body; /* bytes */

@@ -179,7 +179,7 @@ START_TEST(test_failing_allocations)
         }
     }
     ck_assert_uint_gt(failing, 100);
-    for (failing = 1; failing <= 3; failing++) {
+    for (failing = 1; failing <= 5; failing++) {
         esp_instance *instance;
         esp_fail_allocation(failing);
         ck_assert_int_eq(esp_instance_create(&instance, model, 2, NULL), ESP_ERROR_MEMORY);

@@ -1,0 +1,23 @@
+/* The inside of an instance. Only the thread that uses it writes to its memory; who takes over a branch of what it runs
+ * reads the outputs and patches that the branch hangs on. */
+#ifndef ESP_CORE_INSTANCE_H
+#define ESP_CORE_INSTANCE_H
+
+#include "core/model.h"
+#include "core/offer.h"
+#include "espalier/instance.h"
+
+struct esp_crew;
+
+struct esp_instance {
+    const struct esp_model *model;
+    size_t batch;
+    float *arenas;            /* [batch][model->arena] */
+    void *workspace;          /* of the kernels */
+    struct esp_offer *offers; /* [model->depths]: the branches below the node that runs at that depth */
+    size_t *branches;         /* [nodes], of the offers */
+    struct esp_crew *crew;    /* whose members may take branches; NULL for nobody */
+    size_t number;            /* in the crew */
+};
+
+#endif

@@ -1,0 +1,307 @@
+#include "core/run.h"
+
+#include "core/crew.h"
+#include "core/cutout.h"
+#include "core/kernels/pointwise.h"
+
+#include <string.h>
+
+/* ---- where things lie ---- */
+
+static float *output_of(const esp_instance *instance, size_t job, unsigned depth)
+{
+    const struct esp_model *model = instance->model;
+    return instance->arenas + job * model->arena + model->output_offset[depth];
+}
+
+static void *patches_of(const esp_instance *instance, size_t job, unsigned depth)
+{
+    const struct esp_model *model = instance->model;
+    return instance->arenas + job * model->arena + model->patches_offset[depth];
+}
+
+static float *scratch_of(const esp_instance *instance, size_t job)
+{
+    const struct esp_model *model = instance->model;
+    return instance->arenas + job * model->arena + model->scratch_offset;
+}
+
+/* The instance that ran the node's parent. */
+static const esp_instance *parent_of(const struct esp_walk *walk, const struct esp_node *node)
+{
+    return node->info.depth == walk->top ? walk->parent : walk->instance;
+}
+
+static const float *input_of(const struct esp_walk *walk, size_t job, const struct esp_node *node)
+{
+    return node->info.depth == 0 ? walk->run->jobs[job].input
+                                 : output_of(parent_of(walk, node), job, node->info.depth - 1);
+}
+
+static float *locate(const struct esp_walk *walk, size_t job, const struct esp_node *node, struct esp_place place)
+{
+    switch (place.area) {
+    case ESP_AREA_INPUT: return (float *)input_of(walk, job, node); /* only ever read */
+    case ESP_AREA_OUTPUT: return output_of(walk->instance, job, node->info.depth);
+    case ESP_AREA_SCRATCH: return scratch_of(walk->instance, job) + place.offset;
+    case ESP_AREA_NONE: break;
+    }
+    return NULL;
+}
+
+/* ---- the steps of a node ---- */
+
+/* Where the images of a step lie. */
+struct operands {
+    const float *in[ESP_BATCH_MAX], *addend[ESP_BATCH_MAX];
+    const void *patches[ESP_BATCH_MAX];
+    float scale[ESP_BATCH_MAX], *out[ESP_BATCH_MAX];
+};
+
+static void find_operands(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step,
+                          struct operands *operands)
+{
+    for (size_t i = 0; i < walk->here_count; i++) {
+        operands->in[i] = locate(walk, walk->here[i], node, step->source);
+        operands->addend[i] = locate(walk, walk->here[i], node, step->addend);
+        operands->out[i] = locate(walk, walk->here[i], node, step->target);
+    }
+}
+
+static void run_pointwise(const struct esp_step *step, const float *in, const float *addend, float *out)
+{
+    const struct esp_conv *shape = &step->conv;
+
+    switch (step->op) {
+    case ESP_STEP_CONV: break;
+    case ESP_STEP_MAX_POOL: esp_max_pool(shape->in, shape->out, &shape->window, in, out); break;
+    case ESP_STEP_AVG_POOL:
+        esp_average_pool(shape->in, shape->out, &shape->window, step->count_padding, in, out);
+        break;
+    case ESP_STEP_GLOBAL_AVG_POOL: esp_global_average(shape->in, in, out); break;
+    case ESP_STEP_GATE: esp_gate(shape->activation, shape->in, in, addend, out); break;
+    case ESP_STEP_ADD:
+    case ESP_STEP_ACTIVATION: esp_add(shape->activation, in, addend, out, esp_shape_elements(shape->out)); break;
+    }
+}
+
+/* A node's attention weights are applied by its last step where that is a convolution. */
+static bool applies_attention(const struct esp_node *node, const struct esp_step *step)
+{
+    return step == &node->program.steps[node->program.count - 1] && step->op == ESP_STEP_CONV;
+}
+
+static void run_conv(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step,
+                     struct operands *operands)
+{
+    const struct esp_model *model = walk->run->model;
+    size_t index = (size_t)(node - model->nodes);
+    struct esp_images images = {.count = walk->here_count,
+                                .in = operands->in,
+                                .patches = step->shared_patches ? operands->patches : NULL,
+                                .addend = step->addend.area == ESP_AREA_NONE ? NULL : operands->addend,
+                                .scale = applies_attention(node, step) ? operands->scale : NULL,
+                                .out = operands->out};
+
+    for (size_t i = 0; i < walk->here_count; i++) {
+        operands->scale[i] = walk->run->jobs[walk->here[i]].cutout->nodes[index].weight;
+        if (step->shared_patches)
+            operands->patches[i] = patches_of(parent_of(walk, node), walk->here[i], node->info.depth - 1);
+    }
+    model->kernels->conv(&step->conv, &images, walk->instance->workspace);
+}
+
+static void run_step(struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step)
+{
+    struct operands operands;
+
+    find_operands(walk, node, step, &operands);
+    if (step->op == ESP_STEP_CONV)
+        run_conv(walk, node, step, &operands);
+    else
+        for (size_t i = 0; i < walk->here_count; i++)
+            run_pointwise(step, operands.in[i], operands.addend[i], operands.out[i]);
+    for (size_t i = 0; i < walk->here_count; i++) {
+        walk->costs[walk->here[i]].macs += step->macs;
+        walk->costs[walk->here[i]].parameters += step->parameters;
+    }
+}
+
+/* score = sum over channels of weight * mean(feature map), plus bias */
+static float head_score(const struct esp_node *node, const float *features)
+{
+    size_t plane = (size_t)node->info.output.height * node->info.output.width;
+    float score = 0;
+
+    for (size_t c = 0; c < node->info.output.channels; c++)
+        score += node->head_weight[c] * esp_mean(features + c * plane, plane);
+    return score + node->head_bias;
+}
+
+/* Whether a child that takes its patches from the node's run is run for this image. */
+static bool shares_patches(const struct esp_model *model, size_t index, const struct esp_cutout *cutout)
+{
+    const struct esp_node *nodes = model->nodes;
+
+    if (!nodes[index].shared_patches)
+        return false;
+    for (size_t i = index + 1; i < nodes[index].info.subtree_end; i = nodes[i].info.subtree_end)
+        if (cutout->nodes[i].runs && nodes[i].program.steps[0].shared_patches)
+            return true;
+    return false;
+}
+
+/* Attention, head, patches for the children and counts of one image, after the node's steps. */
+static void finish_node(struct esp_walk *walk, size_t index, size_t job_index)
+{
+    const struct esp_model *model = walk->run->model;
+    const struct esp_node *node = &model->nodes[index];
+    const struct esp_job *job = &walk->run->jobs[job_index];
+    const struct esp_cutout_node *wanted = &job->cutout->nodes[index];
+    struct esp_cost *cost = &walk->costs[job_index];
+    float *features = output_of(walk->instance, job_index, node->info.depth);
+
+    if (!applies_attention(node, &node->program.steps[node->program.count - 1]))
+        esp_scale(wanted->weight, features, esp_shape_elements(node->info.output));
+    if (wanted->scores) {
+        job->scores[index] = head_score(node, features);
+        cost->macs += node->info.head_macs;
+        cost->parameters += node->info.head_parameters;
+    }
+    if (shares_patches(model, index, job->cutout))
+        model->kernels->conv_patches(node->shared_patches, features,
+                                     patches_of(walk->instance, job_index, node->info.depth),
+                                     walk->instance->workspace);
+    cost->branches += index != 0;
+    cost->categories += node->info.category != SIZE_MAX;
+}
+
+/* ---- the tree ---- */
+
+static void gather(struct esp_walk *walk, size_t index)
+{
+    walk->here_count = 0;
+    for (size_t i = 0; i < walk->run->count; i++)
+        if (walk->run->jobs[i].cutout->nodes[index].runs)
+            walk->here[walk->here_count++] = i;
+}
+
+void esp_walk_node(struct esp_walk *walk, size_t node)
+{
+    const struct esp_node *its = &walk->run->model->nodes[node];
+
+    gather(walk, node);
+    for (size_t s = 0; s < its->program.count; s++)
+        run_step(walk, its, &its->program.steps[s]);
+    for (size_t i = 0; i < walk->here_count; i++)
+        finish_node(walk, node, walk->here[i]);
+}
+
+static bool runs(const struct esp_run *run, size_t node)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (run->jobs[i].cutout->nodes[node].runs)
+            return true;
+    return false;
+}
+
+/* The children that some image needs. */
+static size_t list_branches(const struct esp_run *run, size_t node, size_t *branches)
+{
+    const struct esp_node *nodes = run->model->nodes;
+    size_t count = 0;
+
+    for (size_t i = node + 1; i < nodes[node].info.subtree_end; i = nodes[i].info.subtree_end)
+        if (runs(run, i))
+            branches[count++] = i;
+    return count;
+}
+
+/* Runs branches for as long as there are any that nobody else has taken. */
+static void walk_offer(struct esp_walk *walk, struct esp_offer *offer, size_t count, unsigned depth)
+{
+    size_t others = count, node;
+
+    esp_offer_open(offer, walk->run, count);
+    esp_crew_announce(walk->instance->crew, count - 1);
+    for (; esp_offer_take(offer, NULL, &node); others--)
+        esp_walk_subtree(walk, node);
+    esp_crew_wait(walk, offer, others, depth);
+}
+
+void esp_walk_branches(struct esp_walk *walk, size_t node)
+{
+    unsigned depth = walk->run->model->nodes[node].info.depth;
+    struct esp_offer *offer = &walk->instance->offers[depth];
+    size_t count = list_branches(walk->run, node, offer->branches);
+
+    if (walk->instance->crew && count > 1)
+        walk_offer(walk, offer, count, depth);
+    else
+        for (size_t i = 0; i < count; i++)
+            esp_walk_subtree(walk, offer->branches[i]);
+}
+
+void esp_walk_subtree(struct esp_walk *walk, size_t node)
+{
+    esp_walk_node(walk, node);
+    esp_walk_branches(walk, node);
+}
+
+/* ---- beginning and end ---- */
+
+void esp_walk_begin(struct esp_walk *walk, struct esp_run *run, esp_instance *instance, const esp_instance *parent,
+                    unsigned top)
+{
+    walk->run = run;
+    walk->instance = instance;
+    walk->parent = parent;
+    walk->top = top;
+    memset(walk->costs, 0, run->count * sizeof walk->costs[0]);
+}
+
+static void add(atomic_uint_least64_t *sum, uint64_t value)
+{
+    atomic_fetch_add_explicit(sum, value, memory_order_relaxed);
+}
+
+void esp_walk_end(struct esp_walk *walk)
+{
+    for (size_t i = 0; i < walk->run->count; i++) {
+        const struct esp_cost *cost = &walk->costs[i];
+        struct esp_run_cost *sum = &walk->run->costs[i];
+        if (cost->macs == 0 && cost->branches == 0)
+            continue; /* nothing below was for this image */
+        add(&sum->macs, cost->macs);
+        add(&sum->parameters, cost->parameters);
+        add(&sum->branches, cost->branches);
+        add(&sum->categories, cost->categories);
+    }
+}
+
+void esp_run_begin(struct esp_run *run, const struct esp_model *model, struct esp_job *jobs, size_t count)
+{
+    run->model = model;
+    run->jobs = jobs;
+    run->count = count;
+    for (size_t i = 0; i < count; i++) {
+        atomic_init(&run->costs[i].macs, 0);
+        atomic_init(&run->costs[i].parameters, 0);
+        atomic_init(&run->costs[i].branches, 0);
+        atomic_init(&run->costs[i].categories, 0);
+    }
+}
+
+static uint64_t get(const atomic_uint_least64_t *sum)
+{
+    return atomic_load_explicit(sum, memory_order_relaxed);
+}
+
+void esp_run_end(struct esp_run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        run->jobs[i].cost = (struct esp_cost){.macs = get(&run->costs[i].macs),
+                                              .parameters = get(&run->costs[i].parameters),
+                                              .branches = get(&run->costs[i].branches),
+                                              .categories = get(&run->costs[i].categories)};
+}

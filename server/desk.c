@@ -1,0 +1,214 @@
+#include "server/desk.h"
+
+#include "server/base64.h"
+#include "server/clock.h"
+#include "server/http/transport.h"
+#include "server/problem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A buffer for base64 that an unusually large picture has blown up further is given back after it. */
+enum { KEPT_BYTES_MAX = 4 << 20 };
+
+static double seconds(uint64_t from_ns, uint64_t to_ns)
+{
+    return (double)(to_ns - from_ns) / 1e9;
+}
+
+/* The order matters: once resumed, the exchange is no longer ours, and the job's place has to be free by then. */
+static void finish(const struct desk *desk, struct job *job)
+{
+    struct exchange *exchange = job->exchange;
+    job_store_give(desk->parts->jobs, job);
+    exchange_resume(exchange);
+}
+
+/* ---- images ---- */
+
+static bool make_room(struct desk *desk, size_t size)
+{
+    if (size <= desk->capacity)
+        return true;
+    free(desk->bytes);
+    desk->bytes = malloc(size);
+    desk->capacity = desk->bytes ? size : 0;
+    return desk->bytes != NULL;
+}
+
+static void give_back_room(struct desk *desk)
+{
+    if (desk->capacity <= KEPT_BYTES_MAX)
+        return;
+    free(desk->bytes);
+    desk->bytes = NULL;
+    desk->capacity = 0;
+}
+
+/* Replaces base64 text by the bytes it stands for. */
+static bool decode_text(struct desk *desk, struct image_source *image, struct response *response)
+{
+    size_t size;
+
+    if (!image->base64)
+        return true;
+    if (!make_room(desk, base64_bytes_max(image->size)))
+        return problem(response, 500, "out of memory");
+    if (!base64_decode((const char *)image->bytes, image->size, desk->bytes, &size))
+        return problem(response, 400, "image is not base64: the standard alphabet with padding, without spaces");
+    *image = (struct image_source){desk->bytes, size, false};
+    return true;
+}
+
+/* Decodes the image of seat `index` into its place in the instance. */
+static bool decode_image(struct desk *desk, size_t index)
+{
+    const struct esp_input_info *input = &esp_model_info(desk->parts->model)->input;
+    struct seat *seat = &desk->seats[index];
+    struct image_source *image = &seat->job->image;
+    struct response *response = &seat->job->exchange->response;
+    struct esp_image_report report;
+    struct esp_error err = {0};
+    uint64_t begin = clock_now();
+
+    if (!decode_text(desk, image, response))
+        return false;
+    seat->times.decode = seconds(begin, clock_now());
+    if (esp_decoder_decode(desk->decoder, image->bytes, image->size, input, esp_instance_input(desk->instance, index),
+                           &report, &err) != ESP_OK)
+        return problem_engine(response, &err);
+    seat->times.decode += report.decode_seconds;
+    seat->times.preprocess = report.preprocess_seconds;
+    return true;
+}
+
+/* ---- taking seats ---- */
+
+/* A job that nobody waits for any more costs no engine time. */
+static bool too_late(const struct desk *desk, const struct job *job, uint64_t now)
+{
+    struct response *response = &job->exchange->response;
+
+    if (atomic_load(desk->parts->stopping))
+        return !problem(response, 503, "the service is shutting down; try again elsewhere");
+    if (now - job->arrived_ns > job->options.timeout_ms * 1000000)
+        return !problem(response, 504, "the request has waited longer than its %llu ms",
+                        (unsigned long long)job->options.timeout_ms);
+    return false;
+}
+
+static bool take_seat(struct desk *desk, size_t index, struct job *job, uint64_t now)
+{
+    desk->seats[index] = (struct seat){.job = job, .times.queue = seconds(job->arrived_ns, now)};
+    return !too_late(desk, job, now) && decode_image(desk, index);
+}
+
+/* The seats taken are the first ones: an image that cannot be decoded leaves its seat to the next. */
+static size_t take_seats(struct desk *desk, struct job **jobs, size_t count)
+{
+    uint64_t now = clock_now();
+    size_t taken = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (take_seat(desk, taken, jobs[i], now))
+            taken++;
+        else
+            finish(desk, jobs[i]);
+    }
+    give_back_room(desk);
+    return taken;
+}
+
+/* ---- running and answering ---- */
+
+static bool run(struct desk *desk, size_t count, struct esp_error *err)
+{
+    size_t nodes = esp_model_info(desk->parts->model)->nodes;
+
+    for (size_t i = 0; i < count; i++)
+        desk->engine[i] = (struct esp_job){.cutout = desk->seats[i].job->options.cutout,
+                                           .input = esp_instance_input(desk->instance, i),
+                                           .scores = desk->scores + i * nodes};
+    return esp_instance_run(desk->instance, desk->engine, count, err) == ESP_OK;
+}
+
+static void answer(struct desk *desk, size_t index, size_t batch)
+{
+    const struct esp_model_info *info = esp_model_info(desk->parts->model);
+    const struct esp_job *ran = &desk->engine[index];
+    struct job *job = desk->seats[index].job;
+    struct times *times = &desk->seats[index].times;
+    size_t top = job->options.top < info->categories ? (size_t)job->options.top : info->categories;
+    size_t count = esp_predict(ran->cutout, ran->scores, top, desk->predictions);
+
+    times->trunk = ran->trunk_seconds;
+    times->branches = ran->branches_seconds;
+    times->total = seconds(job->arrived_ns, clock_now());
+    struct answer given = {.request_id = job->exchange->request.id,
+                           .cutout = ran->cutout,
+                           .scores = ran->scores,
+                           .predictions = desk->predictions,
+                           .count = count,
+                           .groups = job->options.groups,
+                           .cost = ran->cost,
+                           .batch = batch,
+                           .times = *times};
+    answer_classify(&given, &job->exchange->response);
+    metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
+}
+
+/* Each answer goes out when it is written, not when all of them are. */
+static void run_and_answer(struct desk *desk, size_t count)
+{
+    struct esp_error err = {0};
+    bool good = run(desk, count, &err);
+
+    metrics_run(desk->parts->metrics, count);
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = desk->seats[i].job;
+        if (good)
+            answer(desk, i, count);
+        else
+            problem(&job->exchange->response, 500, "the network could not be run: %s", err.text);
+        finish(desk, job);
+    }
+}
+
+void desk_answer(struct desk *desk, struct job **jobs, size_t count)
+{
+    uint64_t begin = clock_now();
+
+    metrics_begin(desk->parts->metrics);
+    size_t taken = take_seats(desk, jobs, count);
+    if (taken > 0)
+        run_and_answer(desk, taken);
+    metrics_end(desk->parts->metrics, clock_now() - begin, taken);
+}
+
+/* ---- life ---- */
+
+enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp_instance *instance,
+                          struct esp_error *err)
+{
+    const struct esp_model_info *info = esp_model_info(parts->model);
+
+    *desk = (struct desk){.parts = parts, .instance = instance};
+    desk->seats = calloc(parts->batch, sizeof *desk->seats);
+    desk->engine = calloc(parts->batch, sizeof *desk->engine);
+    desk->scores = calloc(parts->batch * info->nodes, sizeof *desk->scores);
+    desk->predictions = calloc(info->categories, sizeof *desk->predictions);
+    if (!desk->seats || !desk->engine || !desk->scores || !desk->predictions)
+        return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    return esp_decoder_create(&desk->decoder, &parts->limits, err);
+}
+
+void desk_close(struct desk *desk)
+{
+    esp_decoder_destroy(&desk->decoder);
+    free(desk->seats);
+    free(desk->engine);
+    free(desk->scores);
+    free(desk->predictions);
+    free(desk->bytes);
+    *desk = (struct desk){0};
+}
