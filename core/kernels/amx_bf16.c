@@ -252,11 +252,19 @@ static void multiply_blocks(const struct esp_conv *conv, const struct patches *p
 #include "core/kernels/packed/gemm.h"
 
 /* The tiles go back at the end, so that the kernel need not save them when it switches threads. */
-static void conv_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
+static void multiply_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
 {
     gemm(conv, images, workspace);
     tile_release();
 }
+
+/* Depthwise and grouped convolutions and those of few pixels would leave the tiles empty. */
+static bool leaves(const struct esp_conv *conv)
+{
+    return esp_kernels_avx512.conv_patch_bytes(conv) == 0;
+}
+
+#include "core/kernels/packed/bf16_or_fp32.h"
 
 static uint64_t burst(void)
 {
@@ -283,11 +291,11 @@ const struct esp_kernels esp_kernels_amx_bf16 = {
     .precision = ESP_PRECISION_BF16,
     .fast_bf16 = true,
     .supported = supported,
-    .conv_weight_bytes = weight_bytes,
-    .conv_workspace_bytes = gemm_workspace_bytes,
-    .conv_pack = pack,
-    .conv_patch_bytes = gemm_patch_bytes,
-    .conv_patches = gemm_patches,
+    .conv_weight_bytes = conv_weight_bytes,
+    .conv_workspace_bytes = conv_workspace_bytes,
+    .conv_pack = conv_pack,
+    .conv_patch_bytes = conv_patch_bytes,
+    .conv_patches = conv_patches,
     .conv = conv_images,
     .burst = burst,
 };

@@ -17,41 +17,24 @@
 
 #include "core/kernels/packed/gemm.h"
 
+/* Those that every score depends on, and those that BF16 would not make faster: depthwise and grouped ones, few pixels. */
+static bool leaves(const struct esp_conv *conv)
+{
+    return conv->exact || esp_kernels_avx512.conv_patch_bytes(conv) == 0;
+}
+
+static void multiply_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
+{
+    gemm(conv, images, workspace);
+}
+
+#include "core/kernels/packed/bf16_or_fp32.h"
+
 static bool supported(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bf16");
-}
-
-static size_t conv_weight_bytes(const struct esp_conv *conv)
-{
-    return (conv->exact ? esp_kernels_avx512.conv_weight_bytes : weight_bytes)(conv);
-}
-
-static size_t conv_workspace_bytes(const struct esp_conv *conv)
-{
-    return (conv->exact ? esp_kernels_avx512.conv_workspace_bytes : gemm_workspace_bytes)(conv);
-}
-
-static void conv_pack(const struct esp_conv *conv, const float *weights, void *packed)
-{
-    (conv->exact ? esp_kernels_avx512.conv_pack : pack)(conv, weights, packed);
-}
-
-static size_t conv_patch_bytes(const struct esp_conv *conv)
-{
-    return (conv->exact ? esp_kernels_avx512.conv_patch_bytes : gemm_patch_bytes)(conv);
-}
-
-static void conv_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
-{
-    (conv->exact ? esp_kernels_avx512.conv_patches : gemm_patches)(conv, in, patches, workspace);
-}
-
-static void conv_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
-{
-    (conv->exact ? esp_kernels_avx512.conv : gemm)(conv, images, workspace);
 }
 
 const struct esp_kernels esp_kernels_avx512_bf16 = {

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* BF16 products keep 8 bits. */
+/* BF16 products keep 8 bits, and the networks that are not trained make noise louder. */
 static double tolerance(const esp_model *model)
 {
-    return strcmp(esp_model_info(model)->precision, "bf16") == 0 ? 0.1 : 1e-3;
+    return strcmp(esp_model_info(model)->precision, "bf16") == 0 ? 0.2 : 1e-3;
 }
 
 /* The nodes whose scores a golden file lists, in its order: the leaves, or the inner nodes with a head. */

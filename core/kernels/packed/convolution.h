@@ -2,32 +2,55 @@
  *
  * Included by the FP32 kernel sets, last. */
 
+enum way { GEMM, WINOGRAD, DIRECT };
+
+static enum way way_of(const struct esp_conv *conv)
+{
+    return is_direct(conv) ? DIRECT : suits_winograd(conv) ? WINOGRAD : GEMM;
+}
+
 static size_t conv_weight_bytes(const struct esp_conv *conv)
 {
-    return suits_winograd(conv) ? winograd_weight_bytes(conv) : weight_bytes(conv);
+    switch (way_of(conv)) {
+    case DIRECT: return direct_weight_bytes(conv);
+    case WINOGRAD: return winograd_weight_bytes(conv);
+    case GEMM: break;
+    }
+    return weight_bytes(conv);
 }
 
 static size_t conv_workspace_bytes(const struct esp_conv *conv)
 {
-    return suits_winograd(conv) ? winograd_workspace_bytes(conv) : gemm_workspace_bytes(conv);
+    switch (way_of(conv)) {
+    case DIRECT: return direct_workspace_bytes(conv);
+    case WINOGRAD: return winograd_workspace_bytes(conv);
+    case GEMM: break;
+    }
+    return gemm_workspace_bytes(conv);
 }
 
 static void conv_pack(const struct esp_conv *conv, const float *weights, void *packed)
 {
-    if (suits_winograd(conv))
-        winograd_pack(conv, weights, packed);
-    else
-        pack(conv, weights, packed);
+    switch (way_of(conv)) {
+    case DIRECT: direct_pack(conv, weights, packed); break;
+    case WINOGRAD: winograd_pack(conv, weights, packed); break;
+    case GEMM: pack(conv, weights, packed); break;
+    }
 }
 
 static size_t conv_patch_bytes(const struct esp_conv *conv)
 {
-    return suits_winograd(conv) ? winograd_patch_bytes(conv) : gemm_patch_bytes(conv);
+    switch (way_of(conv)) {
+    case DIRECT: return 0;
+    case WINOGRAD: return winograd_patch_bytes(conv);
+    case GEMM: break;
+    }
+    return gemm_patch_bytes(conv);
 }
 
 static void conv_patches(const struct esp_conv *conv, const float *in, void *patches, void *workspace)
 {
-    if (suits_winograd(conv))
+    if (way_of(conv) == WINOGRAD)
         winograd_patches(conv, in, patches, workspace);
     else
         gemm_patches(conv, in, patches, workspace);
@@ -35,8 +58,9 @@ static void conv_patches(const struct esp_conv *conv, const float *in, void *pat
 
 static void conv_images(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
 {
-    if (suits_winograd(conv))
-        winograd(conv, images, workspace);
-    else
-        gemm(conv, images, workspace);
+    switch (way_of(conv)) {
+    case DIRECT: direct(conv, images, workspace); break;
+    case WINOGRAD: winograd(conv, images, workspace); break;
+    case GEMM: gemm(conv, images, workspace); break;
+    }
 }

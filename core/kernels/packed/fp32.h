@@ -29,6 +29,7 @@ static inline uint32_t pack_word(float *carry, float first, float second)
 #include "core/kernels/packed/register_gemm.h"
 
 #include "core/kernels/packed/gemm.h"
+#include "core/kernels/packed/direct.h"
 #include "core/kernels/packed/winograd.h"
 
 #include "core/kernels/packed/convolution.h"
