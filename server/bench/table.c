@@ -157,7 +157,8 @@ static void print_summary(const struct table *table)
                 (double)bench->jpeg_size / 1e3);
     else
         fprintf(table->out, "  picture    none: random values, so no decoding and no preprocessing\n");
-    fprintf(table->out, "\nLayer by layer, on one thread%s; medians of %zu more runs\n\n",
+    fprintf(table->out,
+            "\nLayer by layer, on one thread%s; medians of %zu more runs, which look at the clock for each row\n\n",
             bench->batch > 1 ? ", for the whole batch" : "", result->profiled);
 }
 
@@ -175,11 +176,9 @@ static void print_image_step(const struct table *table, const char *name, double
 static void print_total(const struct table *table, struct bench_sum engine)
 {
     const struct bench_result *result = table->result;
-    char note[64];
 
     fprintf(table->out, "\n");
-    snprintf(note, sizeof note, "with a look at the clock for each row");
-    print_line(table, "", "engine", true, engine, note);
+    print_line(table, "", "engine", true, engine, "");
     if (table->bench->jpeg) {
         print_image_step(table, "JPEG decoding", result->decode);
         print_image_step(table, "preprocessing", result->preprocess);
