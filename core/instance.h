@@ -8,16 +8,18 @@
 #include "espalier/instance.h"
 
 struct esp_crew;
+struct esp_profile;
 
 struct esp_instance {
     const struct esp_model *model;
     size_t batch;
-    float *arenas;            /* [batch][model->arena] */
-    void *workspace;          /* of the kernels */
-    struct esp_offer *offers; /* [model->depths]: the branches below the node that runs at that depth */
-    size_t *branches;         /* [nodes], of the offers */
-    struct esp_crew *crew;    /* whose members may take branches; NULL for nobody */
-    size_t number;            /* in the crew */
+    float *arenas;               /* [batch][model->arena] */
+    void *workspace;             /* of the kernels */
+    struct esp_offer *offers;    /* [model->depths]: the branches below the node that runs at that depth */
+    size_t *branches;            /* [nodes], of the offers */
+    struct esp_crew *crew;       /* whose members may take branches; NULL for nobody */
+    size_t number;               /* in the crew */
+    struct esp_profile *profile; /* that its runs fill in; NULL for none */
 };
 
 #endif

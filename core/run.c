@@ -3,6 +3,7 @@
 #include "core/crew.h"
 #include "core/cutout.h"
 #include "core/kernels/pointwise.h"
+#include "core/profile.h"
 
 #include <string.h>
 
@@ -113,6 +114,8 @@ static void run_conv(const struct esp_walk *walk, const struct esp_node *node, c
 
 static void run_step(struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step)
 {
+    size_t index = (size_t)(node - walk->run->model->nodes);
+    double start = esp_profile_start(walk->instance->profile);
     struct operands operands;
 
     find_operands(walk, node, step, &operands);
@@ -125,6 +128,8 @@ static void run_step(struct esp_walk *walk, const struct esp_node *node, const s
         walk->costs[walk->here[i]].macs += step->macs;
         walk->costs[walk->here[i]].parameters += step->parameters;
     }
+    esp_profile_step(walk->instance->profile, index, (size_t)(step - node->program.steps), walk->here_count,
+                     walk->here_count * step->macs, start);
 }
 
 /* score = sum over channels of weight * mean(feature map), plus bias */
@@ -151,29 +156,54 @@ static bool shares_patches(const struct esp_model *model, size_t index, const st
     return false;
 }
 
-/* Attention, head, patches for the children and counts of one image, after the node's steps. */
-static void finish_node(struct esp_walk *walk, size_t index, size_t job_index)
+/* What a node still needs when its steps are done, for one image. */
+
+static void attend(struct esp_walk *walk, size_t index, const struct esp_cutout_node *wanted, float *features)
+{
+    const struct esp_node *node = &walk->run->model->nodes[index];
+
+    if (applies_attention(node, &node->program.steps[node->program.count - 1]))
+        return;
+    double start = esp_profile_start(walk->instance->profile);
+    esp_scale(wanted->weight, features, esp_shape_elements(node->info.output));
+    esp_profile_part(walk->instance->profile, index, ESP_PROFILE_ATTENTION, 0, start);
+}
+
+static void score(struct esp_walk *walk, size_t index, size_t job_index, const float *features)
+{
+    const struct esp_node *node = &walk->run->model->nodes[index];
+    double start = esp_profile_start(walk->instance->profile);
+
+    walk->run->jobs[job_index].scores[index] = head_score(node, features);
+    walk->costs[job_index].macs += node->info.head_macs;
+    walk->costs[job_index].parameters += node->info.head_parameters;
+    esp_profile_part(walk->instance->profile, index, ESP_PROFILE_HEAD, node->info.head_macs, start);
+}
+
+static void lay_patches(struct esp_walk *walk, size_t index, size_t job_index, const float *features)
 {
     const struct esp_model *model = walk->run->model;
     const struct esp_node *node = &model->nodes[index];
-    const struct esp_job *job = &walk->run->jobs[job_index];
-    const struct esp_cutout_node *wanted = &job->cutout->nodes[index];
-    struct esp_cost *cost = &walk->costs[job_index];
+    double start = esp_profile_start(walk->instance->profile);
+
+    model->kernels->conv_patches(node->shared_patches, features,
+                                 patches_of(walk->instance, job_index, node->info.depth), walk->instance->workspace);
+    esp_profile_part(walk->instance->profile, index, ESP_PROFILE_PATCHES, 0, start);
+}
+
+static void finish_node(struct esp_walk *walk, size_t index, size_t job_index)
+{
+    const struct esp_node *node = &walk->run->model->nodes[index];
+    const struct esp_cutout *cutout = walk->run->jobs[job_index].cutout;
     float *features = output_of(walk->instance, job_index, node->info.depth);
 
-    if (!applies_attention(node, &node->program.steps[node->program.count - 1]))
-        esp_scale(wanted->weight, features, esp_shape_elements(node->info.output));
-    if (wanted->scores) {
-        job->scores[index] = head_score(node, features);
-        cost->macs += node->info.head_macs;
-        cost->parameters += node->info.head_parameters;
-    }
-    if (shares_patches(model, index, job->cutout))
-        model->kernels->conv_patches(node->shared_patches, features,
-                                     patches_of(walk->instance, job_index, node->info.depth),
-                                     walk->instance->workspace);
-    cost->branches += index != 0;
-    cost->categories += node->info.category != SIZE_MAX;
+    attend(walk, index, &cutout->nodes[index], features);
+    if (cutout->nodes[index].scores)
+        score(walk, index, job_index, features);
+    if (shares_patches(walk->run->model, index, cutout))
+        lay_patches(walk, index, job_index, features);
+    walk->costs[job_index].branches += index != 0;
+    walk->costs[job_index].categories += node->info.category != SIZE_MAX;
 }
 
 /* ---- the tree ---- */

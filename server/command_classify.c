@@ -3,14 +3,14 @@
 #include "espalier/instance.h"
 #include "espalier/limits.h"
 #include "server/answer.h"
-#include "server/bundled.h"
 #include "server/clock.h"
 #include "server/commands.h"
 #include "server/figures.h"
-#include "server/options_text.h"
+#include "server/image_file.h"
+#include "server/model_choice.h"
 #include "server/problem.h"
+#include "server/spoken.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +27,14 @@ static const char usage[] = "Usage: espalier classify IMAGE... [options]\n"
                             "  --json             one JSON object for each image, as POST /classify answers\n"
                             "  --model DIR        the model directory (the bundled network)\n"
                             "  --kernels NAME     the kernels that compute (auto)\n"
+                            "  --precision WORD   what they multiply in: fp32, bf16 or auto (auto)\n"
                             "  --help             this text\n";
 
 /* What was asked for, and what serves it. */
 struct command {
-    const char *directory, *kernels;
+    struct model_choice choice;
     bool json;
-    struct field said[4]; /* options as text, to be read once the model is there */
-    size_t said_count;
+    struct spoken spoken; /* options as text, to be read once the model is there */
     esp_model *model;
     esp_instance *instance;
     esp_decoder *decoder;
@@ -42,17 +42,6 @@ struct command {
     float *scores;
     struct esp_prediction *predictions;
 };
-
-static void say(struct command *command, const char *name, const char *value)
-{
-    for (size_t i = 0; i < command->said_count; i++)
-        if (strcmp(command->said[i].name, name) == 0) { /* the last one wins, as flags do */
-            command->said[i].value = value;
-            command->said[i].length = strlen(value);
-            return;
-        }
-    command->said[command->said_count++] = (struct field){name, strlen(name), value, strlen(value)};
-}
 
 /* Returns -1 to go on, or the exit status. */
 static int parse(struct command *command, int argc, char **argv)
@@ -64,18 +53,20 @@ static int parse(struct command *command, int argc, char **argv)
                                           {"json", no_argument, NULL, 'j'},
                                           {"model", required_argument, NULL, 'm'},
                                           {"kernels", required_argument, NULL, 'k'},
+                                          {"precision", required_argument, NULL, 'p'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
 
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
         switch (flag) {
-        case 'c': say(command, "categories", optarg); break;
-        case 'a': say(command, "attention", optarg); break;
-        case 't': say(command, "top", optarg); break;
-        case 'g': say(command, "groups", "true"); break;
+        case 'c': spoken_say(&command->spoken, "categories", optarg); break;
+        case 'a': spoken_say(&command->spoken, "attention", optarg); break;
+        case 't': spoken_say(&command->spoken, "top", optarg); break;
+        case 'g': spoken_say(&command->spoken, "groups", "true"); break;
         case 'j': command->json = true; break;
-        case 'm': command->directory = optarg; break;
-        case 'k': command->kernels = optarg; break;
+        case 'm': command->choice.directory = optarg; break;
+        case 'k': command->choice.kernels = optarg; break;
+        case 'p': command->choice.precision = optarg; break;
         case 'h': fputs(usage, stdout); return 0;
         default: fputs("espalier classify --help lists the options\n", stderr); return 2;
         }
@@ -88,15 +79,10 @@ static int parse(struct command *command, int argc, char **argv)
 
 static enum esp_status open_model(struct command *command, struct esp_error *err)
 {
-    struct esp_model_options options;
     char directory[BUNDLED_PATH_MAX];
     enum esp_status status;
 
-    esp_model_options_default(&options);
-    if (command->kernels)
-        options.kernels = command->kernels;
-    if ((status = bundled_model(command->directory, directory, err)) != ESP_OK ||
-        (status = esp_model_load(&command->model, directory, &options, err)) != ESP_OK ||
+    if ((status = model_choice_load(&command->choice, &command->model, directory, err)) != ESP_OK ||
         (status = esp_instance_create(&command->instance, command->model, 1, err)) != ESP_OK ||
         (status = esp_decoder_create(&command->decoder, NULL, err)) != ESP_OK ||
         (status = esp_cutout_create(&command->options.cutout, command->model, err)) != ESP_OK)
@@ -129,41 +115,12 @@ static void print_problem(const struct response *response)
 static bool read_options(struct command *command)
 {
     struct response response = {0};
-    bool good = true;
+    bool good = spoken_read(&command->spoken, &command->options, &response);
 
-    options_begin(&command->options, UINT64_MAX);
-    for (size_t i = 0; good && i < command->said_count; i++)
-        good = options_text(&command->options, &command->said[i], &response);
-    good = good && options_finish(&command->options, &response);
     if (!good)
         print_problem(&response);
     response_clear(&response);
     return good;
-}
-
-static FILE *open_image(const char *path)
-{
-    return strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-}
-
-/* A whole file of at most `limit` bytes; one byte more where it is longer, which the decoder then refuses. */
-static uint8_t *read_image(const char *path, size_t limit, size_t *size, struct esp_error *err)
-{
-    FILE *file = open_image(path);
-    uint8_t *bytes = file ? malloc(limit + 1) : NULL; /* memory that is never written is never taken */
-
-    *size = 0;
-    if (!file)
-        esp_fail(err, ESP_ERROR_IO, "%s", strerror(errno));
-    else if (!bytes)
-        esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
-    else
-        *size = fread(bytes, 1, limit + 1, file);
-    if (file && ferror(file))
-        esp_fail(err, ESP_ERROR_IO, "%s", strerror(errno));
-    if (file && file != stdin)
-        fclose(file);
-    return bytes;
 }
 
 static void print_predictions(const struct command *command, const struct answer *answer)
@@ -267,8 +224,8 @@ static bool classify(struct command *command, const char *path)
     size_t size;
 
     esp_image_limits_default(&limits);
-    uint8_t *bytes = read_image(path, limits.bytes, &size, &err);
-    bool good = err.status == ESP_OK && run(command, bytes, size, &answer, &err) == ESP_OK;
+    uint8_t *bytes = image_file_read(path, limits.bytes, &size, &err);
+    bool good = bytes && run(command, bytes, size, &answer, &err) == ESP_OK;
     free(bytes);
     if (good)
         return print_answer(command, &answer);
@@ -300,7 +257,7 @@ int esp_command_classify(int argc, char **argv)
         status = classify_all(&command, argc - optind, argv + optind);
     } else {
         fprintf(stderr, "espalier classify: %s\n", err.text);
-        status = 1;
+        status = err.status == ESP_ERROR_ARGUMENT ? 2 : 1;
     }
     close_model(&command);
     return status;

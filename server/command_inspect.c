@@ -1,39 +1,32 @@
 /* espalier inspect: the tree with what each node costs, in a form that a person likes to read. */
 #include "espalier/cutout.h"
-#include "server/bundled.h"
 #include "server/commands.h"
 #include "server/figures.h"
+#include "server/model_choice.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "Usage: espalier inspect [--model DIR] [--leaves]\n"
+static const char usage[] = "Usage: espalier inspect [options]\n"
                             "\n"
                             "Prints the tree of a network with the cost of each node: its own MACs and parameters\n"
                             "(segment, and a category's head), and what a cutout of everything below it costs,\n"
                             "trunk and path included, beside the whole network.\n"
                             "\n"
-                            "  --model DIR  the model directory (the bundled network)\n"
-                            "  --leaves     list every category, also where all of a group cost the same\n"
-                            "  --help       this text\n";
+                            "  --model DIR       the model directory (the bundled network)\n"
+                            "  --kernels NAME    the kernels that compute (auto)\n"
+                            "  --precision WORD  what they multiply in: fp32, bf16 or auto (auto)\n"
+                            "  --leaves          list every category, also where all of a group cost the same\n"
+                            "  --help            this text\n";
 
 struct options {
-    const char *model;
+    struct model_choice choice;
     bool leaves, colour;
 };
 
 enum { NAME_COLUMNS = 44 };
-
-/* How many terminal columns a UTF-8 text takes: its bytes but for the continuation bytes. */
-static int columns(const char *text)
-{
-    int count = 0;
-    for (; *text; text++)
-        count += (*text & 0xc0) != 0x80;
-    return count;
-}
 
 static struct esp_cost cutout_cost(const esp_model *model, size_t node)
 {
@@ -59,7 +52,7 @@ static void print_row(const struct options *options, const esp_model *model, siz
     bool leaf = info->category != SIZE_MAX;
     char macs[FIGURE_MAX], parameters[FIGURE_MAX], cut[FIGURE_MAX];
     struct esp_cost cost = cutout_cost(model, node);
-    int padding = NAME_COLUMNS - columns(branches) - columns(name);
+    int padding = NAME_COLUMNS - figure_columns(branches) - figure_columns(name);
 
     printf("%s%s%s%s%*s%10s%12s%12s%8.1f %%%8.1f %%\n", branches, options->colour && !leaf ? "\033[1m" : "", name,
            options->colour && !leaf ? "\033[0m" : "", padding > 0 ? padding : 0, "",
@@ -149,13 +142,17 @@ static void print_tree(const struct options *options, const esp_model *model)
 static int parse(struct options *options, int argc, char **argv)
 {
     static const struct option flags[] = {{"model", required_argument, NULL, 'm'},
+                                          {"kernels", required_argument, NULL, 'k'},
+                                          {"precision", required_argument, NULL, 'p'},
                                           {"leaves", no_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
 
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
         switch (flag) {
-        case 'm': options->model = optarg; break;
+        case 'm': options->choice.directory = optarg; break;
+        case 'k': options->choice.kernels = optarg; break;
+        case 'p': options->choice.precision = optarg; break;
         case 'l': options->leaves = true; break;
         case 'h': fputs(usage, stdout); return 0;
         default: fputs("espalier inspect --help lists the options\n", stderr); return 2;
@@ -178,10 +175,9 @@ int esp_command_inspect(int argc, char **argv)
 
     if (status >= 0)
         return status;
-    if (bundled_model(options.model, directory, &err) != ESP_OK ||
-        esp_model_load(&model, directory, NULL, &err) != ESP_OK) {
+    if (model_choice_load(&options.choice, &model, directory, &err) != ESP_OK) {
         fprintf(stderr, "espalier inspect: %s\n", err.text);
-        return 1;
+        return err.status == ESP_ERROR_ARGUMENT ? 2 : 1;
     }
     print_summary(model, directory);
     print_tree(&options, model);

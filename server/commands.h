@@ -6,5 +6,6 @@
 int esp_command_serve(int argc, char **argv);
 int esp_command_classify(int argc, char **argv);
 int esp_command_inspect(int argc, char **argv);
+int esp_command_bench(int argc, char **argv);
 
 #endif

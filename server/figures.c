@@ -19,3 +19,12 @@ double figure_excluded(uint64_t part, uint64_t whole)
 {
     return round((1 - (double)part / (double)whole) * 1e4) / 1e4;
 }
+
+int figure_columns(const char *text)
+{
+    int count = 0;
+
+    for (; *text; text++)
+        count += (*text & 0xc0) != 0x80; /* bytes, but for those that continue a character */
+    return count;
+}

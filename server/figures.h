@@ -13,4 +13,7 @@ const char *figure_write(uint64_t value, char *text);
 /* The share of `whole` that `part` leaves out, 0 to 1, rounded to four decimals. */
 double figure_excluded(uint64_t part, uint64_t whole);
 
+/* How many columns of a terminal a text in UTF-8 takes. */
+int figure_columns(const char *text);
+
 #endif

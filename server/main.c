@@ -10,8 +10,10 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-static const struct command commands[] = {
-    {"serve", esp_command_serve}, {"classify", esp_command_classify}, {"inspect", esp_command_inspect}};
+static const struct command commands[] = {{"serve", esp_command_serve},
+                                          {"classify", esp_command_classify},
+                                          {"inspect", esp_command_inspect},
+                                          {"bench", esp_command_bench}};
 
 static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "\n"
@@ -20,6 +22,7 @@ static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "  serve     answer HTTP requests\n"
                             "  classify  classify image files\n"
                             "  inspect   show a network's tree and what each branch costs\n"
+                            "  bench     show where the time goes, layer by layer\n"
                             "\n"
                             "espalier COMMAND --help says more; espalier --version tells the version.\n";
 

@@ -1,9 +1,9 @@
 #include "server/service.h"
 
 #include "server/answer.h"
-#include "server/bundled.h"
 #include "server/cpus.h"
 #include "server/http/exchange.h"
+#include "server/model_choice.h"
 #include "server/routes.h"
 
 #include <stdlib.h>
@@ -12,13 +12,11 @@ enum { RETRY_MS_LEAST = 50, RETRY_MS_MOST = 10000 };
 
 static enum esp_status load_model(struct service *service, struct esp_error *err)
 {
-    struct esp_model_options options;
+    const struct settings *settings = service->settings;
+    struct model_choice choice = {settings->model, settings->kernels, settings->precision};
     char directory[BUNDLED_PATH_MAX];
 
-    esp_model_options_default(&options);
-    options.kernels = service->settings->kernels;
-    if (bundled_model(service->settings->model, directory, err) != ESP_OK ||
-        esp_model_load(&service->model, directory, &options, err) != ESP_OK)
+    if (model_choice_load(&choice, &service->model, directory, err) != ESP_OK)
         return ESP_ERROR_MODEL;
     service->categories = answer_categories(service->model);
     return service->categories ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");

@@ -1,6 +1,7 @@
 #include "server/settings.h"
 
 #include "espalier/limits.h"
+#include "server/values.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum type { TEXT, NUMBER };
+enum type { TEXT, NUMBER, PRECISION };
 
 struct setting {
     const char *name;
@@ -40,6 +41,8 @@ static const struct setting table[] = {
     {"drain-timeout-ms", NUMBER, FIELD(drain_timeout_ms), 0, 3600000, "10000", "MILLISECONDS",
      "how long shutting down waits for the requests under way"},
     {"kernels", TEXT, FIELD(kernels), 0, 0, "auto", "NAME", "the kernel set that computes"},
+    {"precision", PRECISION, FIELD(precision), 0, 0, "auto", "WORD",
+     "what it multiplies in: fp32, bf16, or auto, which is bf16 only where that is much faster"},
 };
 
 enum { SETTINGS = sizeof table / sizeof table[0], ENVIRONMENT_NAME_MAX = 64 };
@@ -52,32 +55,24 @@ static void environment_name(const struct setting *setting, char name[ENVIRONMEN
         name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
 }
 
-/* Digits only: strtoull alone would take spaces, signs and an empty text. */
-static bool parse_number(const char *text, uint64_t *number)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 18 || text[digits] != '\0')
-        return false;
-    *number = strtoull(text, NULL, 10);
-    return true;
-}
-
 /* `said` is how the person gave it: "--queue-depth" or "ESPALIER_QUEUE_DEPTH". */
 static enum esp_status set(struct settings *settings, const struct setting *setting, const char *said,
                            const char *value, struct esp_error *err)
 {
     char *field = (char *)settings + setting->offset;
-    uint64_t number;
+    uint64_t number = 0;
+    enum esp_precision precision;
+    enum esp_status status = ESP_OK;
 
-    if (setting->type == TEXT) {
-        memcpy(field, &value, sizeof value);
-        return ESP_OK;
+    if (setting->type == NUMBER) {
+        status = value_number(said, value, setting->least, setting->most, &number, err);
+        memcpy(field, &number, sizeof number);
+        return status;
     }
-    if (!parse_number(value, &number) || number < setting->least || number > setting->most)
-        return esp_fail(err, ESP_ERROR_ARGUMENT, "%s is '%s'; give a whole number from %" PRIu64 " to %" PRIu64, said,
-                        value, setting->least, setting->most);
-    memcpy(field, &number, sizeof number);
-    return ESP_OK;
+    if (setting->type == PRECISION)
+        status = value_precision(said, value, &precision, err);
+    memcpy(field, &value, sizeof value);
+    return status;
 }
 
 static enum esp_status set_from_environment(struct settings *settings, struct esp_error *err)

@@ -11,11 +11,12 @@
 #include <stdio.h>
 
 struct settings {
-    const char *listen;  /* ADDRESS:PORT */
-    const char *model;   /* directory; "" for the bundled one */
-    const char *kernels; /* "auto", or a kernel set's name */
-    uint64_t instances;  /* 0: as many as CPUs usable */
-    uint64_t batch;      /* the most requests that run together */
+    const char *listen;    /* ADDRESS:PORT */
+    const char *model;     /* directory; "" for the bundled one */
+    const char *kernels;   /* "auto", or a kernel set's name */
+    const char *precision; /* fp32, bf16 or auto */
+    uint64_t instances;    /* 0: as many as CPUs usable */
+    uint64_t batch;        /* the most requests that run together */
     uint64_t io_threads;
     uint64_t queue_depth;
     uint64_t max_body; /* bytes */

@@ -213,7 +213,8 @@ def test_settings_from_the_environment(picture):
 
 @pytest.mark.parametrize("arguments", [("serve", "--queue-depth", "0"), ("serve", "--queue-depth", "x"), ("serve", "--nonsense"),
                                        ("serve", "--listen", "nowhere"), ("serve", "extra"), ("dance",), (),
-                                       ("inspect", "extra"), ("classify",)])
+                                       ("serve", "--precision", "fp64"), ("inspect", "--precision", "fp64"),
+                                       ("classify", "a.jpg", "--precision", "fp64"), ("inspect", "extra"), ("classify",)])
 def test_bad_command_lines(arguments):
     result = run(*arguments)
     assert result.returncode == 2 and result.stderr and not result.stdout
@@ -231,6 +232,21 @@ def test_help_and_version():
 def test_bad_setting_in_the_environment():
     result = run("serve", ESPALIER_QUEUE_DEPTH="many")
     assert result.returncode == 2 and "ESPALIER_QUEUE_DEPTH" in result.stderr
+
+
+def test_precision_in_the_environment():
+    result = run("serve", ESPALIER_PRECISION="half")
+    assert result.returncode == 2 and "ESPALIER_PRECISION is 'half'; give fp32, bf16 or auto" in result.stderr
+
+
+def test_kernels_and_precision_of_every_command(picture, tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(picture)
+    assert "plain, fp32" in run("inspect", "--kernels", "plain", "--precision", "fp32").stdout
+    cost = json.loads(run("classify", str(path), "--kernels", "plain", "--categories", "tabby", "--json").stdout)["cost"]
+    assert (cost["kernels"], cost["precision"]) == ("plain", "fp32")
+    with Daemon(precision="fp32") as daemon:
+        assert ", fp32, " in daemon.first_line
 
 
 def test_port_in_use(daemon):

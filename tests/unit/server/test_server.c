@@ -1,9 +1,10 @@
-/* The rooms of the server that need no network: settings, bell, queue, base64, CPU quotas, figures. */
+/* The rooms of the server that need no network: settings and their values, bell, queue, base64, CPU quotas, figures. */
 #include "server/base64.h"
 #include "server/cpus.h"
 #include "server/figures.h"
 #include "server/queue.h"
 #include "server/settings.h"
+#include "server/values.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>
@@ -43,6 +44,24 @@ START_TEST(test_settings)
     ck_assert_int_eq(READ("stray"), ESP_ERROR_ARGUMENT);
     ck_assert_int_eq(READ("--nonsense", "--help"), ESP_OK);
     ck_assert(settings.help);
+}
+END_TEST
+
+START_TEST(test_precision_is_one_of_three_words)
+{
+    enum esp_precision precision;
+
+    ck_assert_int_eq(read_flags(0, NULL), ESP_OK);
+    ck_assert_str_eq(settings.precision, "auto");
+    ck_assert_int_eq(READ("--precision", "bf16"), ESP_OK);
+    ck_assert_str_eq(settings.precision, "bf16");
+    ck_assert_int_eq(READ("--precision", "fp16"), ESP_ERROR_ARGUMENT);
+    ck_assert_str_eq(err.text, "--precision is 'fp16'; give fp32, bf16 or auto");
+    ck_assert_int_eq(READ("--precision", ""), ESP_ERROR_ARGUMENT);
+    ck_assert_int_eq(value_precision("--precision", "fp32", &precision, NULL), ESP_OK);
+    ck_assert_int_eq(precision, ESP_PRECISION_FP32);
+    ck_assert_int_eq(value_precision("--precision", "auto", &precision, NULL), ESP_OK);
+    ck_assert_int_eq(precision, ESP_PRECISION_AUTO);
 }
 END_TEST
 
@@ -306,6 +325,7 @@ START_TEST(test_figures)
         ck_assert_str_eq(figure_write(rows[i].value, text), rows[i].text);
     ck_assert_double_eq(figure_excluded(44163084, 295872864), 0.8507);
     ck_assert_double_eq(figure_excluded(5, 5), 0);
+    ck_assert_int_eq(figure_columns("└─ tabby"), 8);
 }
 END_TEST
 
@@ -316,6 +336,7 @@ int main(void)
 
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, test_settings);
+    tcase_add_test(tests, test_precision_is_one_of_three_words);
     tcase_add_test(tests, test_settings_from_the_environment);
     tcase_add_test(tests, test_queue_is_bounded_and_fair);
     tcase_add_test(tests, test_queue_is_shared_out);
