@@ -26,7 +26,13 @@ static const char *step_name(const struct esp_step *step)
     return "convolution";
 }
 
-static struct esp_profile_row step_row(size_t node, const struct esp_step *step)
+/* Multiplications for one of a step's MACs. */
+static double products_of(const struct esp_model *model, const struct esp_step *step)
+{
+    return step->op == ESP_STEP_CONV && model->kernels->conv_products ? model->kernels->conv_products(&step->conv) : 1;
+}
+
+static struct esp_profile_row step_row(const struct esp_model *model, size_t node, const struct esp_step *step)
 {
     const struct esp_window *window = &step->conv.window;
 
@@ -38,7 +44,8 @@ static struct esp_profile_row step_row(size_t node, const struct esp_step *step)
                                     .kernel_height = window->kernel_h,
                                     .kernel_width = window->kernel_w,
                                     .stride = window->stride_h,
-                                    .groups = step->conv.groups};
+                                    .groups = step->conv.groups,
+                                    .products = products_of(model, step)};
 }
 
 static struct esp_profile_row part_row(size_t node, struct esp_shape output, enum esp_profile_part part)
@@ -52,6 +59,7 @@ static struct esp_profile_row part_row(size_t node, struct esp_shape output, enu
                                     .node = node,
                                     .name = names[part],
                                     .in = output,
+                                    .products = 1,
                                     .out = part == ESP_PROFILE_HEAD ? score : output};
 }
 
@@ -61,7 +69,7 @@ static void fill_rows(struct esp_profile *profile)
         const struct esp_node *node = &profile->model->nodes[i];
         struct esp_profile_row *row = &profile->rows[profile->first[i]];
         for (size_t s = 0; s < node->program.count; s++)
-            *row++ = step_row(i, &node->program.steps[s]);
+            *row++ = step_row(profile->model, i, &node->program.steps[s]);
         for (size_t part = ESP_PROFILE_ATTENTION; part <= OTHER_PARTS; part++)
             *row++ = part_row(i, node->info.output, (enum esp_profile_part)part);
     }

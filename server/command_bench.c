@@ -37,7 +37,8 @@ static const char usage[] =
     "All times are medians, and those of the engine are of the whole batch. In JSON, macs is of one\n"
     "image, median_ms the engine's time of one run, trunk and branches, timed without a look at the\n"
     "clock in between; decode_ms and preprocess_ms are of one image, or null without one; share is\n"
-    "that of the peak; macs, ms, gflops and share of segments and layers are of the whole batch.\n";
+    "that of the peak, of the products that the kernels make (fewer than MACs by Winograd's filtering,\n"
+    "more where BF16 has to be exact); macs, ms, gflops and share of segments and layers are of the whole batch.\n";
 
 /* What was asked for, and what serves it. */
 struct command {

@@ -264,6 +264,7 @@ static bool leaves(const struct esp_conv *conv)
     return esp_kernels_avx512.conv_patch_bytes(conv) == 0;
 }
 
+#define PRODUCTS(conv) (double)products_of(conv)
 #include "core/kernels/packed/bf16_or_fp32.h"
 
 static uint64_t burst(void)
@@ -297,5 +298,6 @@ const struct esp_kernels esp_kernels_amx_bf16 = {
     .conv_patch_bytes = conv_patch_bytes,
     .conv_patches = conv_patches,
     .conv = conv_images,
+    .conv_products = conv_products,
     .burst = burst,
 };

@@ -28,6 +28,7 @@ static void multiply_images(const struct esp_conv *conv, const struct esp_images
     gemm(conv, images, workspace);
 }
 
+#define PRODUCTS(conv) 1
 #include "core/kernels/packed/bf16_or_fp32.h"
 
 static bool supported(void)
@@ -47,5 +48,6 @@ const struct esp_kernels esp_kernels_avx512_bf16 = {
     .conv_patch_bytes = conv_patch_bytes,
     .conv_patches = conv_patches,
     .conv = conv_images,
+    .conv_products = conv_products,
     .burst = burst,
 };

@@ -55,6 +55,10 @@ struct esp_kernels {
     /* out = scale * activation(conv(in) + bias + addend) for every image. */
     void (*conv)(const struct esp_conv *conv, const struct esp_images *images, void *workspace);
 
+    /* Multiplications that this set makes for each of a convolution's MACs: below 1 where it has found a way to do with
+     * fewer, above where one product is made of several or lanes stay empty by design. NULL: 1 for all. */
+    double (*conv_products)(const struct esp_conv *conv);
+
     /* Some milliseconds of the set's innermost loop on data in the first cache; returns its multiply-accumulates. The
      * yardstick of `espalier bench`. */
     uint64_t (*burst)(void);

@@ -32,6 +32,7 @@ struct esp_profile_row {
     struct esp_shape in, out;
     uint32_t kernel_height, kernel_width, stride, groups; /* 0 for what is no convolution or pooling */
     uint64_t macs, images, times; /* added up since the last reset: images, and calls that were timed */
+    double products; /* multiplications that the kernels make for one of these MACs, 16/36 by Winograd's filtering */
     double seconds;
 };
 

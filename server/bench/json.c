@@ -12,12 +12,10 @@ static double rounded(double value)
 /* The figures of a row of the table. */
 static void set_figures(json_t *object, struct bench_sum sum, const struct bench_result *result)
 {
-    double gflops = bench_gflops(sum);
-
     json_object_set_new(object, "macs", json_integer((json_int_t)sum.macs));
     json_object_set_new(object, "ms", json_real(rounded(1e3 * sum.seconds)));
-    json_object_set_new(object, "gflops", json_real(rounded(gflops)));
-    json_object_set_new(object, "share", json_real(rounded(gflops * 1e9 / (2 * result->peak))));
+    json_object_set_new(object, "gflops", json_real(rounded(bench_gflops(sum))));
+    json_object_set_new(object, "share", json_real(rounded(bench_share(sum, result))));
 }
 
 static json_t *layers_json(const struct bench_result *result, size_t node)
@@ -28,7 +26,7 @@ static json_t *layers_json(const struct bench_result *result, size_t node)
     for (size_t i = result->first[node]; i < result->first[node + 1]; i++) {
         const struct bench_row *row = &result->rows[i];
         json_t *layer = json_pack("{s:s, s:s}", "name", row->is->name, "shape", bench_shape(row->is, shape));
-        set_figures(layer, (struct bench_sum){row->macs, row->seconds}, result);
+        set_figures(layer, bench_row_sum(row), result);
         json_array_append_new(layers, layer);
     }
     return layers;

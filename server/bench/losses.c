@@ -34,6 +34,7 @@ static void add_row(struct loss *losses, size_t *count, const esp_model *model, 
         losses[(*count)++] = (struct loss){.is = row->is, .name = row->is->name};
     losses[i].nodes++;
     losses[i].sum.macs += row->macs;
+    losses[i].sum.products += bench_row_sum(row).products;
     losses[i].sum.seconds += row->seconds;
 }
 
@@ -49,7 +50,7 @@ static size_t add_image_steps(struct loss *losses, const struct bench *bench, co
 
 static double lost(const struct loss *loss, double peak)
 {
-    return loss->sum.seconds - (double)loss->sum.macs / peak;
+    return loss->sum.seconds - loss->sum.products / peak;
 }
 
 static size_t worst(const struct loss *losses, size_t count, double peak)
@@ -82,7 +83,7 @@ static void print_loss(FILE *out, const struct bench *bench, const struct bench_
 {
     fprintf(out, "%9.1f   ", 1e6 * lost(loss, result->peak));
     if (loss->sum.macs)
-        fprintf(out, "%5.1f %%   ", 100 * bench_gflops(loss->sum) * 1e9 / (2 * result->peak));
+        fprintf(out, "%5.1f %%   ", 100 * bench_share(loss->sum, result));
     else
         fprintf(out, "          ");
     print_name(out, bench->model, loss);

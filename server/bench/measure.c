@@ -241,13 +241,20 @@ void bench_release(struct bench_result *result)
     esp_profile_destroy(&result->profile);
 }
 
+struct bench_sum bench_row_sum(const struct bench_row *row)
+{
+    return (struct bench_sum){row->macs, (double)row->macs * row->is->products, row->seconds};
+}
+
 struct bench_sum bench_add(const struct bench_result *result, size_t node, size_t end)
 {
     struct bench_sum sum = {0};
 
     for (size_t row = result->first[node]; row < result->first[end]; row++) {
-        sum.macs += result->rows[row].macs;
-        sum.seconds += result->rows[row].seconds;
+        struct bench_sum its = bench_row_sum(&result->rows[row]);
+        sum.macs += its.macs;
+        sum.products += its.products;
+        sum.seconds += its.seconds;
     }
     return sum;
 }
@@ -255,4 +262,9 @@ struct bench_sum bench_add(const struct bench_result *result, size_t node, size_
 double bench_gflops(struct bench_sum sum)
 {
     return sum.seconds > 0 ? 2 * (double)sum.macs / sum.seconds / 1e9 : 0;
+}
+
+double bench_share(struct bench_sum sum, const struct bench_result *result)
+{
+    return sum.seconds > 0 ? sum.products / sum.seconds / result->peak : 0;
 }

@@ -48,13 +48,19 @@ void bench_release(struct bench_result *result);
 /* Time and work added up. */
 struct bench_sum {
     uint64_t macs;
+    double products; /* that the kernels really made for them */
     double seconds;
 };
+
+struct bench_sum bench_row_sum(const struct bench_row *row);
 
 /* Of the rows of the nodes from `node` to before `end`. */
 struct bench_sum bench_add(const struct bench_result *result, size_t node, size_t end);
 
 /* In 10^9 floating point operations per second, of which a multiply-accumulate is two; 0 where there is no time. */
 double bench_gflops(struct bench_sum sum);
+
+/* What share of the peak the products are; 0 where there is no time. */
+double bench_share(struct bench_sum sum, const struct bench_result *result);
 
 #endif

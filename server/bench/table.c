@@ -38,7 +38,6 @@ static void print_line(const struct table *table, const char *prefix, const char
                        const char *note)
 {
     int padding = NAME_COLUMNS - figure_columns(prefix) - figure_columns(name);
-    double gflops = bench_gflops(sum);
     char macs[FIGURE_MAX];
 
     bold = bold && table->colour;
@@ -46,7 +45,7 @@ static void print_line(const struct table *table, const char *prefix, const char
             padding > 0 ? padding : 0, "", sum.macs ? figure_write(sum.macs, macs) : "", 1e6 * sum.seconds,
             100 * sum.seconds / table->whole);
     if (sum.macs)
-        fprintf(table->out, "%9.1f%7.1f %%", gflops, 100 * gflops * 1e9 / (2 * table->result->peak));
+        fprintf(table->out, "%9.1f%7.1f %%", bench_gflops(sum), 100 * bench_share(sum, table->result));
     else if (*note)
         fprintf(table->out, "%18s", "");
     fprintf(table->out, *note ? "   %s\n" : "\n", note);
@@ -59,7 +58,7 @@ static void print_layers(const struct table *table, const char *prefix, size_t n
 
     for (size_t i = result->first[node]; i < result->first[node + 1]; i++) {
         const struct bench_row *row = &result->rows[i];
-        print_line(table, prefix, row->is->name, false, (struct bench_sum){row->macs, row->seconds},
+        print_line(table, prefix, row->is->name, false, bench_row_sum(row),
                    bench_shape(row->is, shape));
     }
 }
@@ -126,12 +125,13 @@ static void print_engine(const struct table *table)
 {
     const struct bench *bench = table->bench;
     const struct bench_result *result = table->result;
-    struct bench_sum run = {result->cost.macs * bench->batch, result->median};
-    double gflops = bench_gflops(run);
+    struct bench_sum run = bench_add(result, 0, esp_model_info(bench->model)->nodes);
+
+    run.seconds = result->median;
 
     fprintf(table->out, "  engine     %.3f ms median of %zu runs, %.3f ms the fastest; %.1f GFLOP/s, %.1f %% of ",
-            1e3 * result->median, bench->runs, 1e3 * result->fastest, gflops,
-            100 * gflops * 1e9 / (2 * result->peak * (double)bench->threads));
+            1e3 * result->median, bench->runs, 1e3 * result->fastest, bench_gflops(run),
+            100 * bench_share(run, result) / (double)bench->threads);
     if (bench->threads > 1)
         fprintf(table->out, "%zu threads' peak\n", bench->threads);
     else
@@ -182,7 +182,7 @@ static void print_total(const struct table *table, struct bench_sum engine)
     if (table->bench->jpeg) {
         print_image_step(table, "JPEG decoding", result->decode);
         print_image_step(table, "preprocessing", result->preprocess);
-        print_line(table, "", "total", true, (struct bench_sum){0, table->whole}, "");
+        print_line(table, "", "total", true, (struct bench_sum){.seconds = table->whole}, "");
     }
     fprintf(table->out, "\n");
 }

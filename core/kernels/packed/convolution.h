@@ -64,3 +64,8 @@ static void conv_images(const struct esp_conv *conv, const struct esp_images *im
     case GEMM: gemm(conv, images, workspace); break;
     }
 }
+
+static double conv_products(const struct esp_conv *conv)
+{
+    return way_of(conv) == WINOGRAD ? winograd_products(conv) : 1;
+}
