@@ -165,7 +165,7 @@ static void print_summary(const struct table *table)
 /* A step that the image takes before the engine. */
 static void print_image_step(const struct table *table, const char *name, double seconds)
 {
-    struct bench_sum sum = {0, seconds * (double)table->bench->batch};
+    struct bench_sum sum = {.seconds = seconds * (double)table->bench->batch};
     char note[64] = "";
 
     if (table->bench->batch > 1)

@@ -61,9 +61,8 @@ static void add_moved_rows(const struct esp_conv *conv, const struct patches *p,
             vector sum = {0};
             for (size_t ky = 0; ky < w->kernel_h; ky++)
                 for (size_t kx = 0; kx < w->kernel_w; kx++) {
-                    size_t column = kx * w->dilation_w;
                     const float *row = padded + (y * w->stride_h + ky * w->dilation_h) * p->padded_row +
-                                       column % w->stride_w * p->phase + column / w->stride_w;
+                                       column_at(w, p, kx * w->dilation_w);
                     sum += broadcast(weights[ky * w->kernel_w + kx]) * load(row + x);
                 }
             store(sums + x, sum);

@@ -180,6 +180,16 @@ static size_t find_runs(const struct esp_conv *conv, const struct patches *p, si
     return count;
 }
 
+/* Where a column of the padded channel lies in its row. */
+static inline size_t column_at(const struct esp_window *w, const struct patches *p, size_t column)
+{
+    if (w->stride_w == 1)
+        return column;
+    if (w->stride_w == 2) /* no division where it matters */
+        return (column & 1) * p->phase + column / 2;
+    return column % w->stride_w * p->phase + column / w->stride_w;
+}
+
 /* One position of the kernel, for all runs; `uniform` is the length of all of them where it is not 0. A constant wherever
  * this is inlined. */
 static inline __attribute__((always_inline)) void lay_tap(const size_t uniform, const struct run_of_pixels *runs,
@@ -199,9 +209,7 @@ static void lay_channel(const struct esp_conv *conv, const struct patches *p, co
 
     for (size_t ky = 0; ky < w->kernel_h; ky++)
         for (size_t kx = 0; kx < w->kernel_w; kx++, out += p->block) {
-            size_t column = kx * w->dilation_w;
-            const uint32_t *from = padded + ky * w->dilation_h * p->padded_row + column % w->stride_w * p->phase +
-                                   column / w->stride_w;
+            const uint32_t *from = padded + ky * w->dilation_h * p->padded_row + column_at(w, p, kx * w->dilation_w);
             switch (uniform) {
             case 4: lay_tap(4, runs, count, from, out); break;
             case 8: lay_tap(8, runs, count, from, out); break;
