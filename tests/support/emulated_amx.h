@@ -67,15 +67,17 @@ static inline void tile_multiply(int sum, int a, int b)
 
     if (emulated_config.rows[a] != rows || emulated_config.rows[b] != inner)
         abort();
-    for (int m = 0; m < rows; m++)
-        for (int n = 0; n < 16; n++) {
-            float value;
-            memcpy(&value, &emulated_tiles[sum][m][n], sizeof value);
-            for (int k = 0; k < inner; k++)
-                for (int half = 0; half < 2; half++)
-                    value += emulated_half(emulated_tiles[a][m][k], half) * emulated_half(emulated_tiles[b][k][n], half);
-            memcpy(&emulated_tiles[sum][m][n], &value, sizeof value);
-        }
+    for (int m = 0; m < rows; m++) {
+        float values[16];
+        memcpy(values, emulated_tiles[sum][m], sizeof values);
+        for (int k = 0; k < inner; k++)
+            for (int half = 0; half < 2; half++) {
+                float factor = emulated_half(emulated_tiles[a][m][k], half);
+                for (int n = 0; n < 16; n++)
+                    values[n] += factor * emulated_half(emulated_tiles[b][k][n], half);
+            }
+        memcpy(emulated_tiles[sum][m], values, sizeof values);
+    }
 }
 
 static inline bool tiles_permitted(void)
