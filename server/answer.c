@@ -1,27 +1,18 @@
 #include "server/answer.h"
 
 #include "server/figures.h"
+#include "server/json_body.h"
 #include "server/problem.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <string.h>
 
-/* A score is a float: nine digits tell any two apart. */
-static char *write_json(json_t *object)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(object);
-    return text;
-}
-
+/* Takes over the object. */
 static void give(struct response *response, json_t *object)
 {
-    char *text = write_json(object);
-    if (text)
-        response_owned(response, 200, "application/json", text, strlen(text));
-    else
+    if (!json_body(response, 200, "application/json", object))
         problem(response, 500, "the answer could not be written: out of memory, or a score is no number");
+    json_decref(object);
 }
 
 /* Milliseconds, to four decimals. */
@@ -168,9 +159,12 @@ static json_t *input_json(const struct esp_input_info *input)
 char *answer_categories(const esp_model *model)
 {
     const struct esp_model_info *info = esp_model_info(model);
+    json_t *object = json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "model", model_json(model), "input",
+                               input_json(&info->input), "macs_full", (json_int_t)info->macs, "parameters_full",
+                               (json_int_t)info->parameters, "branches_full", (json_int_t)info->branches,
+                               "categories_full", (json_int_t)info->categories, "tree", node_json(model, 0));
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
-    return write_json(json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "model", model_json(model), "input",
-                                input_json(&info->input), "macs_full", (json_int_t)info->macs, "parameters_full",
-                                (json_int_t)info->parameters, "branches_full", (json_int_t)info->branches,
-                                "categories_full", (json_int_t)info->categories, "tree", node_json(model, 0)));
+    json_decref(object);
+    return text;
 }

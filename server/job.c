@@ -1,7 +1,5 @@
 #include "server/job.h"
 
-#include "server/options_json.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -8,8 +8,8 @@
 
 #include "espalier/cutout.h"
 #include "server/options.h"
+#include "server/options_json.h"
 
-struct document;
 struct exchange;
 
 struct image_source {
@@ -22,7 +22,7 @@ struct job {
     struct exchange *exchange;
     struct options options;    /* with the cutout */
     struct image_source image; /* points into the exchange or the document */
-    struct document *document; /* a JSON body, kept while `image` points into it; or NULL */
+    struct document document;  /* a JSON body, kept while `image` points into it; or none */
     uint64_t arrived_ns;
     struct job *next; /* in the store */
 };

@@ -3,13 +3,7 @@
 #include "server/problem.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
-
-struct document {
-    json_t *root;
-    json_t *taken; /* the member that document_take_text took, or NULL */
-};
 
 static bool malformed(const json_error_t *error, struct response *response)
 {
@@ -23,34 +17,24 @@ static bool malformed(const json_error_t *error, struct response *response)
     }
 }
 
-struct document *document_open(const void *text, size_t size, struct response *response)
+bool document_open(struct document *document, const void *text, size_t size, struct response *response)
 {
-    struct document *document;
     json_error_t error;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
 
-    if (!root)
-        malformed(&error, response);
-    else if (!json_is_object(root))
-        problem(response, 400, "the JSON has to be an object");
-    else if (!(document = calloc(1, sizeof *document)))
-        problem(response, 500, "out of memory");
-    else {
-        document->root = root;
-        return document;
-    }
-    json_decref(root);
-    return NULL;
+    *document = (struct document){.root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error)};
+    if (!document->root)
+        return malformed(&error, response);
+    if (json_is_object(document->root))
+        return true;
+    document_close(document);
+    return problem(response, 400, "the JSON has to be an object");
 }
 
-void document_close(struct document **document)
+void document_close(struct document *document)
 {
-    if (!*document)
-        return;
-    json_decref((*document)->taken);
-    json_decref((*document)->root);
-    free(*document);
-    *document = NULL;
+    json_decref(document->taken);
+    json_decref(document->root);
+    *document = (struct document){0};
 }
 
 bool document_take_text(struct document *document, const char *name, const char **text, size_t *length,

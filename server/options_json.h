@@ -5,12 +5,19 @@
 
 #include "server/options.h"
 
-/* A JSON object that has been read. */
-struct document;
+struct json_t;
 
-/* Reads `text`. Answers and gives NULL where it is no object, malformed (400), or has the same member twice (422). */
-struct document *document_open(const void *text, size_t size, struct response *response);
-void document_close(struct document **document);
+/* A JSON object that has been read; all zero is none. */
+struct document {
+    struct json_t *root;
+    struct json_t *taken; /* the member that document_take_text took, or NULL */
+};
+
+/* Reads `text`. Answers and gives false where it is no object, malformed (400), or has the same member twice (422). */
+bool document_open(struct document *document, const void *text, size_t size, struct response *response);
+
+/* Frees what was read; also where nothing was. */
+void document_close(struct document *document);
 
 /* Takes the text of the member `name`; it lives as long as the document, and is no option any more. *text is NULL where
  * there is no such member; one that is no string is 422. */

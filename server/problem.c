@@ -1,5 +1,7 @@
 #include "server/problem.h"
 
+#include "server/json_body.h"
+
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,14 +53,11 @@ static bool answer(struct response *response, unsigned status, const char *type,
                              (int)status, "detail", detail, "error", detail);
     if (extra)
         json_object_update(body, extra);
-    char *written = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (!json_body(response, status, media_type, body))
+        response_static(response, 500, media_type, fallback, sizeof fallback - 1);
     json_decref(extra);
     json_decref(detail);
     json_decref(body);
-    if (written)
-        response_owned(response, status, media_type, written, strlen(written));
-    else
-        response_static(response, 500, media_type, fallback, sizeof fallback - 1);
     return false;
 }
 

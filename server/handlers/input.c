@@ -22,15 +22,14 @@ static bool read_json(const struct request *request, struct job *job, bool with_
     const char *text = NULL;
     size_t length = 0;
 
-    job->document = document_open(request->body, request->size, response);
-    if (!job->document)
+    if (!document_open(&job->document, request->body, request->size, response))
         return false;
-    if (with_image && !document_take_text(job->document, "image", &text, &length, response))
+    if (with_image && !document_take_text(&job->document, "image", &text, &length, response))
         return false;
     if (with_image && length == 0)
         return problem(response, 400, "there is no image; give it as base64 in the member \"image\"");
     job->image = (struct image_source){(const uint8_t *)text, length, true};
-    return document_options(job->document, &job->options, response);
+    return document_options(&job->document, &job->options, response);
 }
 
 /* ---- forms ---- */
@@ -42,8 +41,9 @@ static bool is(const struct field *field, const char *name)
 
 static bool read_options_field(const struct field *field, struct job *job, struct response *response)
 {
-    struct document *document = document_open(field->value, field->length, response);
-    bool read = document && document_options(document, &job->options, response);
+    struct document document;
+    bool read = document_open(&document, field->value, field->length, response) &&
+                document_options(&document, &job->options, response);
 
     document_close(&document);
     return read;

@@ -1,32 +1,33 @@
 #include "server/http/bytes.h"
 
-#include <stdlib.h>
+#include "server/http/buffers.h"
+
 #include <string.h>
 
-enum { FIRST_CAPACITY = 4 << 10 };
+static bool make_room(struct bytes *bytes, size_t needed)
+{
+    uint8_t *data = buffer_grow(bytes->data, bytes->capacity, bytes->size, needed);
+
+    if (!data)
+        return false;
+    bytes->data = data;
+    bytes->capacity = buffer_room(needed);
+    return true;
+}
 
 bool bytes_append(struct bytes *bytes, const void *more, size_t size)
 {
-    size_t needed = bytes->size + size, capacity = bytes->capacity ? bytes->capacity : FIRST_CAPACITY;
-
     if (size == 0)
         return true;
-    while (capacity < needed)
-        capacity *= 2;
-    if (capacity != bytes->capacity) {
-        uint8_t *grown = realloc(bytes->data, capacity);
-        if (!grown)
-            return false;
-        bytes->data = grown;
-        bytes->capacity = capacity;
-    }
+    if (size > bytes->capacity - bytes->size && !make_room(bytes, bytes->size + size))
+        return false;
     memcpy(bytes->data + bytes->size, more, size);
-    bytes->size = needed;
+    bytes->size += size;
     return true;
 }
 
 void bytes_free(struct bytes *bytes)
 {
-    free(bytes->data);
+    buffer_give(bytes->data, bytes->capacity);
     *bytes = (struct bytes){0};
 }

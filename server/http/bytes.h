@@ -1,4 +1,5 @@
-/* Bytes that arrive piece by piece. Memory doubles as they come: a header that promises much costs nothing. */
+/* Bytes that arrive, or are written, piece by piece. Memory doubles as they come: a header that promises much costs
+ * nothing. It comes from the stock (buffers.h). Each is used by one thread at a time. */
 #ifndef SERVER_HTTP_BYTES_H
 #define SERVER_HTTP_BYTES_H
 
@@ -8,14 +9,14 @@
 
 /* All zero is an empty one. */
 struct bytes {
-    uint8_t *data; /* [capacity], NULL while nothing has come */
+    uint8_t *data; /* [capacity], of which `size` bytes are written; NULL while nothing has come */
     size_t size, capacity;
 };
 
 /* Adds a copy of `size` bytes; false where there is no memory. */
 bool bytes_append(struct bytes *bytes, const void *more, size_t size);
 
-/* Frees them, and is empty again. */
+/* Gives the memory back, and is empty again. */
 void bytes_free(struct bytes *bytes);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,48 +11,51 @@ bool request_is(const struct request *request, const char *type)
     return length == strlen(type) && !strncasecmp(request->content_type, type, length);
 }
 
-static void give(struct response *response, unsigned status, const char *type, const char *body, size_t size)
+void response_static(struct response *response, unsigned status, const char *type, const char *body, size_t size)
 {
-    response_clear(response);
-    response->status = status;
-    response->type = type;
+    response_begin(response, status, type);
     response->body = body;
     response->size = size;
 }
 
-void response_static(struct response *response, unsigned status, const char *type, const char *body, size_t size)
+void response_begin(struct response *response, unsigned status, const char *type)
 {
-    give(response, status, type, body, size);
+    response_clear(response);
+    response->status = status;
+    response->type = type;
 }
 
-void response_owned(struct response *response, unsigned status, const char *type, char *body, size_t size)
+bool response_append(struct response *response, const void *bytes, size_t size)
 {
-    give(response, status, type, body, size);
-    response->owned = true;
+    if (!bytes_append(&response->text, bytes, size))
+        return false;
+    response->body = (const char *)response->text.data;
+    response->size = response->text.size;
+    return true;
 }
 
 void response_header(struct response *response, const char *name, const char *format, ...)
 {
     if (response->header_count == RESPONSE_HEADERS_MAX)
         return;
-    struct header *header = &response->headers[response->header_count];
+    char *value = response->values + response->values_size;
+    size_t room = sizeof response->values - response->values_size;
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(header->value, sizeof header->value, format, args);
+    int length = vsnprintf(value, room, format, args);
     va_end(args);
-    header->name = name;
-    if (length >= 0 && length < (int)sizeof header->value)
-        response->header_count++;
+    if (length < 0 || (size_t)length >= room)
+        return;
+    response->headers[response->header_count++] = (struct header){name, value};
+    response->values_size += (size_t)length + 1;
 }
 
 void response_clear(struct response *response)
 {
-    if (response->owned)
-        free((char *)response->body);
+    bytes_free(&response->text);
     response->status = 0;
     response->body = NULL;
     response->size = 0;
-    response->owned = false;
     response->close = false;
-    response->header_count = 0;
+    response->header_count = response->values_size = 0;
 }

@@ -6,11 +6,9 @@
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "server/http/bytes.h"
 
-enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUE_MAX = 256 };
+enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUES_MAX = 640 };
 
 /* A named value of the query or of a form. Neither text need end with 0; both may hold any byte. */
 struct field {
@@ -36,32 +34,35 @@ struct request {
 bool request_is(const struct request *request, const char *type);
 
 struct header {
-    const char *name; /* lives as long as the program */
-    char value[HEADER_VALUE_MAX];
+    const char *name;  /* lives as long as the program */
+    const char *value; /* in the response's `values` */
 };
 
+/* All zero is one without an answer. It must not be copied: it points into itself. */
 struct response {
     unsigned status; /* 0: there is no answer yet */
     const char *type;
-    const char *body;
+    const char *body; /* [size], in `text` or a text of the program */
     size_t size;
-    bool owned; /* free(body) when it has gone out */
-    bool close; /* and the connection after it */
+    struct bytes text; /* a body that was written for this answer */
+    bool close;        /* the connection after it */
     struct header headers[RESPONSE_HEADERS_MAX];
-    size_t header_count;
+    size_t header_count, values_size;
+    char values[HEADER_VALUES_MAX];
 };
 
 /* Gives the answer; `body` must live as long as the program. */
 void response_static(struct response *response, unsigned status, const char *type, const char *body, size_t size);
 
-/* Gives the answer and takes over `body`, which comes from malloc. */
-void response_owned(struct response *response, unsigned status, const char *type, char *body, size_t size);
+/* Begins an answer whose body is to be written, and adds to it; false where there is no memory. */
+void response_begin(struct response *response, unsigned status, const char *type);
+bool response_append(struct response *response, const void *bytes, size_t size);
 
 /* Adds a header. One that would not fit is left out: a cut value would say something else. */
 __attribute__((format(printf, 3, 4))) void response_header(struct response *response, const char *name,
                                                            const char *format, ...);
 
-/* Takes the answer back and frees its body. */
+/* Takes the answer back, and gives back the memory of its body. */
 void response_clear(struct response *response);
 
 /* What to do with a request's body. */

@@ -1,22 +1,12 @@
 #include "server/http/form.h"
 
-#include "server/http/bytes.h"
 #include "server/problem.h"
 
 #include <microhttpd.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { LINE_BUFFER = 8192 };
-
-struct form {
-    struct MHD_PostProcessor *processor;
-    struct response *response; /* of the call under way, for take() */
-    size_t fed, count;
-    struct field fields[FORM_FIELDS_MAX];
-    struct bytes parts[FORM_FIELDS_MAX]; /* what the fields' values point at */
-};
 
 /* What was malformed is dropped at once: the rest of the body is only read to its end. */
 static enum MHD_Result stop(struct form *form, unsigned status, const char *text)
@@ -33,10 +23,11 @@ static bool plain(const char *transfer_encoding)
 
 static bool begin_part(struct form *form, const char *name)
 {
-    char *copy = strdup(name);
-    if (!copy)
+    size_t length = strlen(name);
+
+    if (!bytes_append(&form->text, name, length))
         return false;
-    form->fields[form->count++] = (struct field){.name = copy, .name_length = strlen(copy), .value = ""};
+    form->fields[form->count++] = (struct field){.name_length = length};
     return true;
 }
 
@@ -46,16 +37,32 @@ static bool begin_part(struct form *form, const char *name)
 static bool goes_on(const struct form *form, const char *name)
 {
     const struct field *last = form->count ? &form->fields[form->count - 1] : NULL;
-    return last && last->length == 0 && strcmp(last->name, name) == 0;
+
+    if (!last || last->length > 0 || last->name_length != strlen(name))
+        return false;
+    return last->name_length == 0 ||
+           !memcmp(form->text.data + form->text.size - last->name_length, name, last->name_length);
 }
 
-static bool append(struct field *field, struct bytes *part, const char *bytes, size_t size)
+/* Parts come one after the other, so only the last one grows. */
+static bool append(struct form *form, const char *bytes, size_t size)
 {
-    if (!bytes_append(part, bytes, size))
+    if (!bytes_append(&form->text, bytes, size))
         return false;
-    field->value = part->data ? (const char *)part->data : "";
-    field->length = part->size;
+    form->fields[form->count - 1].length += size;
     return true;
+}
+
+/* The text grows no more, so it can be pointed at. */
+static void set_texts(struct form *form)
+{
+    const char *at = form->text.data ? (const char *)form->text.data : "";
+
+    for (struct field *field = form->fields; field < form->fields + form->count; field++) {
+        field->name = at;
+        field->value = at += field->name_length;
+        at += field->length;
+    }
 }
 
 /* Called for each piece of a part; `offset` is 0 for its first one. */
@@ -75,23 +82,15 @@ static enum MHD_Result take(void *context, enum MHD_ValueKind kind, const char *
         return stop(form, 422, "the form has too many fields");
     if (begins && !begin_part(form, name ? name : ""))
         return stop(form, 500, "out of memory");
-    size_t last = form->count - 1;
-    if (!append(&form->fields[last], &form->parts[last], bytes, size))
+    if (!append(form, bytes, size))
         return stop(form, 500, "out of memory");
     return MHD_YES;
 }
 
-struct form *form_open(struct MHD_Connection *connection, struct response *response)
+bool form_open(struct form *form, struct MHD_Connection *connection, struct response *response)
 {
-    struct form *form = calloc(1, sizeof *form);
-
-    if (form)
-        form->processor = MHD_create_post_processor(connection, LINE_BUFFER, take, form);
-    if (form && form->processor)
-        return form;
-    free(form);
-    problem(response, 400, "the form's Content-Type names no usable boundary");
-    return NULL;
+    form->processor = MHD_create_post_processor(connection, LINE_BUFFER, take, form);
+    return form->processor || problem(response, 400, "the form's Content-Type names no usable boundary");
 }
 
 bool form_feed(struct form *form, const char *bytes, size_t size, struct response *response)
@@ -109,6 +108,7 @@ bool form_finish(struct form *form, struct response *response)
     /* The last piece of an urlencoded form comes out here. */
     enum MHD_Result complete = MHD_destroy_post_processor(form->processor);
     form->processor = NULL;
+    set_texts(form);
     if (complete == MHD_YES || (form->fed == 0 && !response->status))
         return true;
     return response->status
@@ -116,26 +116,15 @@ bool form_finish(struct form *form, struct response *response)
                : problem(response, 400, "the form is incomplete: it ends before its last boundary or value");
 }
 
-const struct field *form_fields(const struct form *form, size_t *count)
+void form_close(struct form *form)
 {
-    *count = form->count;
-    return form->fields;
-}
-
-void form_close(struct form **form)
-{
-    if (!*form)
-        return;
-    if ((*form)->processor) {
+    if (form->processor) {
         struct response unread = {0}; /* the last piece may complain; nobody listens any more */
-        (*form)->response = &unread;
-        MHD_destroy_post_processor((*form)->processor);
+        form->response = &unread;
+        MHD_destroy_post_processor(form->processor);
         response_clear(&unread);
     }
-    for (size_t i = 0; i < (*form)->count; i++) {
-        free((char *)(*form)->fields[i].name);
-        bytes_free(&(*form)->parts[i]);
-    }
-    free(*form);
-    *form = NULL;
+    bytes_free(&form->text);
+    form->processor = NULL;
+    form->fed = form->count = 0;
 }

@@ -1,6 +1,6 @@
 #include "server/http/transport.h"
 
-#include "server/http/bytes.h"
+#include "server/http/buffers.h"
 #include "server/http/form.h"
 #include "server/http/framing.h"
 #include "server/http/request_id.h"
@@ -42,20 +42,21 @@ struct conversation {
     struct MHD_Connection *connection;
     enum stage stage;
     bool nul_in_path, suspended;
-    struct form *form;
-    struct bytes body;
-    size_t received; /* bytes of the body, those that were dropped included */
+    struct form form;  /* a body that is one */
+    struct bytes body; /* any other */
+    size_t received;   /* bytes of the body, those that were dropped included */
 };
 
 /* Called with the request line: each request gets its conversation here, as the library decodes the path and would cut
  * it at an encoded NUL. */
 static void *open_conversation(void *context, const char *uri, struct MHD_Connection *connection)
 {
-    struct conversation *talk = calloc(1, sizeof *talk);
+    struct conversation *talk = buffer_take(sizeof *talk);
     const char *nul = strstr(uri, "%00"), *query = strchr(uri, '?');
 
     if (!talk)
         return NULL;
+    memset(talk, 0, sizeof *talk); /* nothing of an earlier request is left */
     talk->transport = context;
     talk->connection = connection;
     talk->nul_in_path = nul && (!query || nul < query);
@@ -77,7 +78,7 @@ static void close_conversation(void *context, struct MHD_Connection *connection,
     form_close(&talk->form);
     response_clear(&talk->exchange.response);
     bytes_free(&talk->body);
-    free(talk);
+    buffer_give(talk, sizeof *talk);
     *slot = NULL;
 }
 
@@ -122,11 +123,11 @@ static enum MHD_Result send_answer(struct conversation *talk)
 {
     struct transport *transport = talk->transport;
     struct response *response = &talk->exchange.response;
-    struct MHD_Response *out = MHD_create_response_from_buffer(
-        response->size, (void *)response->body, response->owned ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    /* The body stays ours: it lives until close_conversation, which the library calls when it has gone out. */
+    struct MHD_Response *out =
+        MHD_create_response_from_buffer(response->size, (void *)response->body, MHD_RESPMEM_PERSISTENT);
     if (!out)
         return MHD_NO;
-    response->owned = false; /* the library frees it now */
     add_headers(out, &talk->exchange, response->close || atomic_load(&transport->draining));
     enum MHD_Result result = MHD_queue_response(talk->connection, response->status, out);
     MHD_destroy_response(out);
@@ -182,9 +183,7 @@ static bool check_body(struct conversation *talk, const struct framing *framing)
                        limit);
     if (!framing_identity(talk->connection, &exchange->response))
         return false;
-    if (exchange->use == BODY_FORM)
-        talk->form = form_open(talk->connection, &exchange->response);
-    return exchange->use != BODY_FORM || talk->form;
+    return exchange->use != BODY_FORM || form_open(&talk->form, talk->connection, &exchange->response);
 }
 
 static void admit(struct conversation *talk, const struct framing *framing)
@@ -242,8 +241,8 @@ static bool take_bytes(struct conversation *talk, const char *bytes, size_t size
         response->close = true;
         return false;
     }
-    if (talk->form)
-        return form_feed(talk->form, bytes, size, response);
+    if (talk->exchange.use == BODY_FORM)
+        return form_feed(&talk->form, bytes, size, response);
     return bytes_append(&talk->body, bytes, size) || problem(response, 500, "out of memory");
 }
 
@@ -255,16 +254,26 @@ static enum MHD_Result at_bytes(struct conversation *talk, const char *bytes, si
     return talk->received > talk->transport->body_max + EXCESS_MAX ? MHD_NO : MHD_YES;
 }
 
+/* The body is complete: shows it to the handlers. */
+static void show_body(struct conversation *talk)
+{
+    struct exchange *exchange = &talk->exchange;
+    struct request *request = &exchange->request;
+
+    if (exchange->use == BODY_FORM && form_finish(&talk->form, &exchange->response)) {
+        request->form = talk->form.fields;
+        request->form_count = talk->form.count;
+    }
+    request->body = talk->body.data;
+    request->size = talk->body.size;
+}
+
 static enum MHD_Result at_end(struct conversation *talk)
 {
     struct application *application = &talk->transport->application;
-    struct request *request = &talk->exchange.request;
     struct response *response = &talk->exchange.response;
 
-    if (!response->status && talk->form && form_finish(talk->form, response))
-        request->form = form_fields(talk->form, &request->form_count);
-    request->body = talk->body.data;
-    request->size = talk->body.size;
+    show_body(talk);
     talk->stage = AT_WORK;
     if (response->status)
         return send_answer(talk);

@@ -1,0 +1,288 @@
+"""Once warm, the program's own code allocates nothing for a request, and what it keeps for the next ones is bounded.
+
+Warm means that such a load has been there before. tests/support/own_allocations.c counts; what the libraries allocate is
+theirs. As memory is used over and over here, every answer is also compared with earlier ones to the same request."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from daemon import BINARY, Daemon, multipart, status_of
+from pictures import jpeg, png, scene
+
+COUNTING_LIBRARY = Path(BINARY).resolve().parents[1] / "tests" / "own_allocations.so"
+KEPT_MAX = 16 << 20  # BUFFERS_KEPT_MAX in server/http/buffers.h
+
+
+def sanitized() -> bool:
+    program = Path(BINARY).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
+class CountedDaemon(Daemon):
+    """A daemon whose own allocations are counted; skips the test where they can't be."""
+
+    def __init__(self, directory: Path, **flags):
+        if sanitized():
+            pytest.skip("allocations can't be counted here: a sanitizer brings a malloc of its own")
+        if not COUNTING_LIBRARY.exists():
+            pytest.skip(f"allocations can't be counted without {COUNTING_LIBRARY}: build with -Dtests=true")
+        super().__init__(**flags)
+        self.record = directory / "allocations"
+
+    def __enter__(self):
+        added = {"LD_PRELOAD": str(COUNTING_LIBRARY), "ESPALIER_OWN_ALLOCATIONS": str(self.record)}
+        os.environ.update(added)
+        try:
+            return super().__enter__()
+        finally:
+            for name in added:
+                del os.environ[name]
+
+    def callers(self) -> Counter:
+        """How often each place of the program, by its address, has allocated so far."""
+        values = struct.unpack(f"={self.record.stat().st_size // 8}Q", self.record.read_bytes())
+        return Counter({address: count for address, count in zip(values[2::2], values[3::2]) if address})
+
+    def resident(self) -> int:
+        """Bytes of memory in use."""
+        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1]) << 10
+
+
+def places(callers: Counter) -> str:
+    """The callers for people."""
+    lines = []
+    for address, count in callers.most_common():
+        where = subprocess.run(["addr2line", "-fe", BINARY, hex(address - 1)], capture_output=True, text=True).stdout
+        lines.append(f"{count} by {hex(address)} {' '.join(where.split())}")
+    return "\n".join(lines)
+
+
+# ---- what is asked: the status that it gets, method, path, body, headers ----
+
+PICTURES = [jpeg(scene(width, width * 3 // 4), quality=quality) for width, quality in
+            ((40, 80), (160, 92), (640, 95), (2000, 97))]
+OPTIONS = "categories=fruit_or_vegetable,tabby&attention=lemon:1.25,orange:0.5&groups=true&top=200"
+FIELDS = [("categories", b"fruit_or_vegetable,tabby", {}), ("attention", b"lemon:1.25", {}), ("groups", b"true", {}),
+          ("options", b'{"top": 3}', {})]
+JPEG = {"Content-Type": "image/jpeg"}
+JSON = {"Content-Type": "application/json"}
+
+
+def form_of(picture: bytes) -> tuple[bytes, dict[str, str]]:
+    body, kind = multipart(*FIELDS, ("image", picture, {"filename": "a.jpg", "type": "image/jpeg"}))
+    return body, {"Content-Type": kind}
+
+
+def json_of(picture: bytes, **options) -> bytes:
+    return json.dumps({"image": base64.b64encode(picture).decode(), **options}).encode()
+
+
+def chunks_of(picture: bytes) -> list[bytes]:
+    return [picture[at:at + 5000] for at in range(0, len(picture), 5000)]
+
+
+KINDS = {
+    "raw": [(200, "POST", "/classify?categories=tabby", picture, JPEG) for picture in PICTURES],
+    "chunked": [(200, "POST", "/classify?categories=tabby", chunks_of(picture), JPEG) for picture in PICTURES],
+    "options": [(200, "POST", f"/classify?{OPTIONS}", picture, JPEG) for picture in PICTURES],
+    "whole network": [(200, "POST", "/classify?groups=true&top=200", PICTURES[0], JPEG)],
+    "form": [(200, "POST", "/classify", *form_of(picture)) for picture in PICTURES],
+    "JSON": [(200, "POST", "/classify", json_of(picture, categories=["cat", "orange"], attention={"cat": 2}), JSON)
+             for picture in PICTURES],
+    "cost": [(200, "POST", f"/cost?{OPTIONS}", b"", {}),
+             (200, "POST", "/cost", b'{"categories": ["cat"]}', JSON),
+             (200, "POST", "/cost", b"categories=cat&top=3", {"Content-Type": "application/x-www-form-urlencoded"})],
+    "categories": [(200, "GET", "/categories", None, {})],
+    "health": [(200, "GET", "/healthz", None, {}), (200, "HEAD", "/readyz", None, {})],
+    "metrics": [(200, "GET", "/metrics", None, {})],
+    "pages": [(200, "GET", "/", None, {}), (200, "GET", "/openapi.yaml", None, {}), (204, "OPTIONS", "/cost", None, {})],
+    "400": [(400, "POST", "/classify", b"", JPEG), (400, "POST", "/classify", b'{"image": ', JSON),
+            (400, "POST", "/classify", b'{"image": "#"}', JSON),
+            (400, "POST", "/classify", form_of(PICTURES[1])[0][:-9], form_of(PICTURES[1])[1])],
+    "404": [(404, "GET", "/nothing", None, {}), (404, "POST", "/classify?model=other", PICTURES[1], JPEG)],
+    "405": [(405, "DELETE", "/classify", None, {})],
+    "413": [(413, "POST", "/classify", PICTURES[1] + bytes(1 << 20), JPEG),
+            (413, "POST", "/classify", chunks_of(PICTURES[1] + bytes(1 << 20)), JPEG)],
+    "415": [(415, "POST", "/classify", png(), {"Content-Type": "image/png"}),
+            (415, "POST", "/classify", PICTURES[1], {"Content-Encoding": "gzip"})],
+    "422": [(422, "POST", "/classify?categories=tabbi", PICTURES[1], JPEG),
+            (422, "POST", "/classify?nonsense=1", PICTURES[1], JPEG),
+            (422, "POST", "/classify", json_of(PICTURES[1], categories=["tabbi"]), JSON),
+            (422, "POST", "/classify", PICTURES[1][:200], JPEG)],
+}
+MAX_BODY = 512 << 10
+
+
+# ---- load ----
+
+def lasting(answer: bytes) -> object:
+    """What an answer says, but for what differs from one to the next."""
+    try:
+        document = json.loads(answer)
+    except ValueError:
+        return answer if not answer.startswith(b"# HELP") else None
+    document.pop("request_id", None)
+    for name in "time_ms", "batch":
+        document.get("cost", {}).pop(name, None)
+    return document
+
+
+class Load:
+    """Clients that keep their connections and, in each round, send all requests `repeats` times, all of them at once."""
+
+    def __init__(self, daemon, requests, clients, repeats, any_status=False):
+        self.daemon, self.requests, self.repeats, self.any_status = daemon, requests, repeats, any_status
+        self.connections = [daemon.connect() for _ in range(clients)]
+        self.statuses, self.answers, self.problems = Counter(), {}, []
+
+    def send(self, connection, number):
+        expected, *request = self.requests[number]
+        try:
+            connection.request(*request)
+            answer = connection.getresponse()
+            status, body = answer.status, answer.read()
+        except (ConnectionError, http.client.HTTPException):
+            connection.close()  # opened again by the next request
+            status, body = 413, None  # refused before all of it had come: the client may see a reset
+        self.statuses[status] += 1
+        if self.any_status:
+            return
+        if status != expected:
+            self.problems.append(f"{request[:2]}: {status}")
+        elif body is not None and self.answers.setdefault(number, lasting(body)) != lasting(body):
+            self.problems.append(f"{request[:2]} was answered {body[:300]}")
+
+    def client(self, connection, turn):
+        for i in range(self.repeats * len(self.requests)):
+            self.send(connection, (i + turn) % len(self.requests))
+
+    def round(self) -> None:
+        threads = [threading.Thread(target=self.client, args=(connection, turn))
+                   for turn, connection in enumerate(self.connections)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not self.problems, self.problems[:3]
+
+    def close(self):
+        for connection in self.connections:
+            connection.close()
+
+
+def warm_up(daemon, requests, clients=20, rounds=2, **options) -> Counter:
+    """Many more clients than will be measured: how many buffers a load needs at a time is a matter of chance."""
+    load = Load(daemon, requests, clients, repeats=3, **options)
+    for _ in range(rounds):
+        load.round()
+    load.close()
+    return load.statuses
+
+
+def assert_warm(daemon, requests, clients=8, **options) -> None:
+    """That a round allocates nothing. As chance may still want a buffer more than ever before, the second or third one
+    will do: whatever is allocated for each request, or for some of them, is so in all rounds."""
+    load = Load(daemon, requests, clients, repeats=6, **options)
+    rounds = []
+    while len(rounds) < 3 and (not rounds or rounds[-1]):
+        before = daemon.callers()
+        load.round()
+        rounds.append(daemon.callers() - before)
+    load.close()
+    assert not rounds[-1], f"{load.statuses.total()} requests\n{places(rounds[-1])}"
+
+
+# ---- tests ----
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    with CountedDaemon(tmp_path_factory.mktemp("counted"), instances=2, max_body=MAX_BODY) as daemon:
+        yield daemon
+
+
+def test_the_counter_sees_the_first_request(tmp_path):
+    """A count of 0 says something."""
+    with CountedDaemon(tmp_path, instances=1) as daemon:
+        before = daemon.callers()
+        assert daemon.classify(PICTURES[1]).status == 200
+        assert (daemon.callers() - before).total() >= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_own_code_allocates_nothing(counted, kind):
+    warm_up(counted, KINDS[kind])
+    assert_warm(counted, KINDS[kind])
+
+
+def all_kinds():
+    requests = [request for kind in KINDS.values() for request in kind]
+    random.Random(1).shuffle(requests)
+    return requests
+
+
+def test_all_kinds_at_once(counted):
+    warm_up(counted, all_kinds(), rounds=1)
+    assert_warm(counted, all_kinds())
+
+
+def test_requests_that_share_memory_keep_apart():
+    """The same load without the counter, for the sanitizers."""
+    with Daemon(instances=2, max_body=MAX_BODY) as daemon:
+        warm_up(daemon, all_kinds(), clients=8)
+
+
+def test_a_full_queue(tmp_path):
+    with CountedDaemon(tmp_path, instances=1, queue_depth=1, kernels="plain") as daemon:
+        requests = KINDS["raw"][:3] + KINDS["options"][:3]
+        statuses = warm_up(daemon, requests, any_status=True)
+        assert set(statuses) == {200, 429}
+        assert_warm(daemon, requests, any_status=True)
+
+
+def send_slowly(daemon, clients, body) -> Counter:
+    """All clients have sent all but the last byte before one of them sends that."""
+    head = f"POST /classify?categories=tabby HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    connections = [socket.create_connection((daemon.host, daemon.port), timeout=60) for _ in range(clients)]
+    for connection in connections:
+        connection.sendall(head + body[:-1])
+    time.sleep(0.5)
+    for connection in connections:
+        connection.sendall(body[-1:])
+    statuses = Counter(status_of(connection.recv(65536)) for connection in connections)
+    for connection in connections:
+        connection.close()
+    return statuses
+
+
+def test_a_burst_that_has_been_there_before(counted):
+    allocated = []
+    while len(allocated) < 4 and (len(allocated) < 2 or allocated[-1]):
+        before = counted.callers()
+        assert send_slowly(counted, 200, PICTURES[1]) == {200: 200}
+        allocated.append(counted.callers() - before)
+    assert allocated[0] and not allocated[-1], places(allocated[-1])
+
+
+def test_a_burst_of_large_bodies_is_given_back(tmp_path):
+    with CountedDaemon(tmp_path, instances=1, queue_depth=512) as daemon:
+        assert daemon.classify(PICTURES[1]).status == 200
+        before = daemon.resident()
+        for size in 200_000, 3_000_000, 6_000_000:
+            clients = 60_000_000 // size
+            assert send_slowly(daemon, clients, PICTURES[1] + bytes(size)) == {200: clients}
+        assert daemon.resident() - before < KEPT_MAX + (8 << 20)
