@@ -280,7 +280,7 @@ def test_a_burst_that_has_been_there_before(counted):
 
 def test_a_burst_of_large_bodies_is_given_back(tmp_path):
     with CountedDaemon(tmp_path, instances=1, queue_depth=512) as daemon:
-        assert daemon.classify(PICTURES[1]).status == 200
+        assert send_slowly(daemon, 100, PICTURES[1]) == {200: 100}  # the activations of a whole batch are in use from then on
         before = daemon.resident()
         for size in 200_000, 3_000_000, 6_000_000:
             clients = 60_000_000 // size
