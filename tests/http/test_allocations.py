@@ -285,4 +285,4 @@ def test_a_burst_of_large_bodies_is_given_back(tmp_path):
         for size in 200_000, 3_000_000, 6_000_000:
             clients = 60_000_000 // size
             assert send_slowly(daemon, clients, PICTURES[1] + bytes(size)) == {200: clients}
-        assert daemon.resident() - before < KEPT_MAX + (8 << 20)
+        assert daemon.resident() - before < KEPT_MAX + (24 << 20)  # and not 60 MB

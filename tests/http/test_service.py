@@ -94,7 +94,7 @@ class Busy:
     """A daemon with one instance that is busy for a while: plain kernels, and large pictures that wait in the queue."""
 
     def __init__(self, **flags):
-        self.daemon = Daemon(instances=1, kernels="plain", **flags)
+        self.daemon = Daemon(instances=1, batch=1, kernels="plain", **flags)
         self.photo = jpeg(scene(6000, 4500), quality=90)
         self.answers = []
 
