@@ -5,6 +5,7 @@
 struct esp_crew {
     void (*on_branches)(void *context, size_t branches);
     void *context;
+    atomic_size_t at_work; /* members that run or help */
     size_t count;
     esp_instance *instances[]; /* [count] */
 };
@@ -38,10 +39,30 @@ bool esp_crew_wants_help(const esp_instance *helper)
 {
     const esp_crew *crew = helper->crew;
 
-    for (size_t i = 0; crew && i < crew->count; i++)
+    for (size_t i = 0; crew && i < crew->count; i++) {
+        if (esp_offer_left(&crew->instances[i]->split.offer))
+            return true;
         for (size_t depth = 0; depth < helper->model->depths; depth++)
             if (esp_offer_left(&crew->instances[i]->offers[depth]))
                 return true;
+    }
+    return false;
+}
+
+/* Computes one part of a convolution that another member has split. */
+static bool help_with_part(esp_instance *helper)
+{
+    const esp_crew *crew = helper->crew;
+    size_t part;
+
+    for (size_t i = 1; i < crew->count; i++) {
+        esp_instance *owner = crew->instances[(helper->number + i) % crew->count];
+        if (esp_offer_take(&owner->split.offer, NULL, &part)) {
+            esp_split_part(owner, part, helper);
+            esp_offer_finish(&owner->split.offer);
+            return true;
+        }
+    }
     return false;
 }
 
@@ -66,7 +87,27 @@ static bool help(esp_instance *helper, const struct esp_run *run, size_t least)
 
 bool esp_crew_help(esp_instance *helper)
 {
-    return helper->crew && help(helper, NULL, 0);
+    if (!helper->crew)
+        return false;
+    esp_crew_begin_work(helper->crew);
+    bool helped = help_with_part(helper) || help(helper, NULL, 0);
+    esp_crew_end_work(helper->crew);
+    return helped;
+}
+
+bool esp_crew_has_idle(const esp_crew *crew)
+{
+    return atomic_load_explicit(&crew->at_work, memory_order_relaxed) < crew->count;
+}
+
+void esp_crew_begin_work(esp_crew *crew)
+{
+    atomic_fetch_add_explicit(&crew->at_work, 1, memory_order_relaxed);
+}
+
+void esp_crew_end_work(esp_crew *crew)
+{
+    atomic_fetch_sub_explicit(&crew->at_work, 1, memory_order_relaxed);
 }
 
 /* ---- waiting ---- */
@@ -93,6 +134,12 @@ void esp_crew_wait(struct esp_walk *walk, const struct esp_offer *offer, size_t 
         else
             pause_a_little(round);
     }
+}
+
+void esp_crew_wait_for_parts(const struct esp_offer *offer, size_t others)
+{
+    for (size_t round = 0; !esp_offer_finished(offer, others); round++)
+        pause_a_little(round);
 }
 
 void esp_crew_announce(const esp_crew *crew, size_t branches)

@@ -1,6 +1,7 @@
 #include "core/instance.h"
 
 #include "core/clock.h"
+#include "core/crew.h"
 #include "core/cutout.h"
 #include "core/run.h"
 
@@ -12,6 +13,7 @@ static void place_offers(esp_instance *instance)
     const struct esp_model *model = instance->model;
     size_t *room = instance->branches;
 
+    instance->split.offer.branches = instance->split.numbers;
     for (size_t depth = 0; depth < model->depths; depth++) {
         instance->offers[depth].branches = room;
         for (size_t i = 0; i < model->info.nodes; i++)
@@ -95,6 +97,8 @@ enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, s
 
     if (status != ESP_OK)
         return status;
+    if (instance->crew)
+        esp_crew_begin_work(instance->crew);
     esp_run_begin(&run, instance->model, jobs, count);
     esp_walk_begin(&walk, &run, instance, NULL, 0);
     double start = esp_clock_seconds();
@@ -104,6 +108,8 @@ enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, s
     double end = esp_clock_seconds();
     esp_walk_end(&walk);
     esp_run_end(&run);
+    if (instance->crew)
+        esp_crew_end_work(instance->crew);
     for (size_t i = 0; i < count; i++) {
         jobs[i].trunk_seconds = trunk - start;
         jobs[i].branches_seconds = end - trunk;

@@ -10,6 +10,17 @@
 struct esp_crew;
 struct esp_profile;
 
+enum { ESP_PARTS_MAX = 4 };
+
+/* A convolution of one image, cut into parts; the offer's "branches" are their numbers. Its owner writes the rest before
+ * it opens the offer. */
+struct esp_split {
+    struct esp_offer offer;
+    const struct esp_conv *conv;
+    const struct esp_images *images;
+    size_t numbers[ESP_PARTS_MAX];
+};
+
 struct esp_instance {
     const struct esp_model *model;
     size_t batch;
@@ -17,6 +28,7 @@ struct esp_instance {
     void *workspace;             /* of the kernels */
     struct esp_offer *offers;    /* [model->depths]: the branches below the node that runs at that depth */
     size_t *branches;            /* [nodes], of the offers */
+    struct esp_split split;      /* the convolution in hand, where others may take parts of it */
     struct esp_crew *crew;       /* whose members may take branches; NULL for nobody */
     size_t number;               /* in the crew */
     struct esp_profile *profile; /* that its runs fill in; NULL for none */

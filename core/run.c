@@ -92,6 +92,45 @@ static bool applies_attention(const struct esp_node *node, const struct esp_step
     return step == &node->program.steps[node->program.count - 1] && step->op == ESP_STEP_CONV;
 }
 
+/* A convolution of less work is over before anyone has come to help. */
+static const uint64_t SPLIT_MACS_MIN = 500000;
+
+static size_t parts_of(const struct esp_model *model, const struct esp_conv *conv)
+{
+    size_t parts = model->kernels->conv_parts ? model->kernels->conv_parts(conv) : 1;
+    return parts < ESP_PARTS_MAX ? parts : ESP_PARTS_MAX;
+}
+
+/* One image, and somebody idle: the trunk, which has no branches beside it, should not keep them waiting. */
+static bool can_split(const struct esp_walk *walk, const struct esp_step *step)
+{
+    return walk->here_count == 1 && step->macs >= SPLIT_MACS_MIN && walk->instance->crew &&
+           esp_crew_has_idle(walk->instance->crew) && parts_of(walk->run->model, &step->conv) > 1;
+}
+
+void esp_split_part(const esp_instance *owner, size_t part, esp_instance *worker)
+{
+    struct esp_images images = *owner->split.images;
+    images.part = part;
+    owner->model->kernels->conv(owner->split.conv, &images, worker->workspace);
+}
+
+static void run_parts(const struct esp_walk *walk, const struct esp_conv *conv, struct esp_images *images)
+{
+    struct esp_split *split = &walk->instance->split;
+    size_t others = images->parts = parts_of(walk->run->model, conv), part;
+
+    split->conv = conv;
+    split->images = images;
+    for (size_t i = 0; i < images->parts; i++)
+        split->numbers[i] = i;
+    esp_offer_open(&split->offer, walk->run, images->parts);
+    esp_crew_announce(walk->instance->crew, images->parts - 1);
+    for (; esp_offer_take(&split->offer, NULL, &part); others--)
+        esp_split_part(walk->instance, part, walk->instance);
+    esp_crew_wait_for_parts(&split->offer, others);
+}
+
 static void run_conv(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step,
                      struct operands *operands)
 {
@@ -109,7 +148,10 @@ static void run_conv(const struct esp_walk *walk, const struct esp_node *node, c
         if (step->shared_patches)
             operands->patches[i] = patches_of(parent_of(walk, node), walk->here[i], node->info.depth - 1);
     }
-    model->kernels->conv(&step->conv, &images, walk->instance->workspace);
+    if (can_split(walk, step))
+        run_parts(walk, &step->conv, &images);
+    else
+        model->kernels->conv(&step->conv, &images, walk->instance->workspace);
 }
 
 static void run_step(struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step)

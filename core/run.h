@@ -15,6 +15,9 @@ struct esp_run_cost {
     atomic_uint_least64_t macs, parameters, branches, categories;
 };
 
+/* Computes one part of an instance's split convolution in the workspace of another one, or its own. */
+void esp_split_part(const esp_instance *owner, size_t part, esp_instance *worker);
+
 /* What all who work at a run share. It lives as long as the run. */
 struct esp_run {
     const struct esp_model *model;

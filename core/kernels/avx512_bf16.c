@@ -48,6 +48,7 @@ const struct esp_kernels esp_kernels_avx512_bf16 = {
     .conv_patch_bytes = conv_patch_bytes,
     .conv_patches = conv_patches,
     .conv = conv_images,
+    .conv_parts = conv_parts,
     .conv_products = conv_products,
     .burst = burst,
 };

@@ -29,6 +29,7 @@ struct esp_images {
     const float *const *addend;  /* of out's shape, added before the activation; NULL for none */
     const float *scale;          /* [count], an attention weight that multiplies what comes out; NULL for 1 */
     float *const *out;
+    size_t part, parts; /* only this one of so many parts of the outputs (see conv_parts); 0 and 0 for all of them */
 };
 
 struct esp_kernels {
@@ -55,6 +56,10 @@ struct esp_kernels {
     /* out = scale * activation(conv(in) + bias + addend) for every image. */
     void (*conv)(const struct esp_conv *conv, const struct esp_images *images, void *workspace);
 
+    /* Into how many parts of about the same work the outputs of one image can be cut, for as many threads, each with a
+     * workspace of its own: any number up to this may stand in esp_images. NULL: 1 for all. */
+    size_t (*conv_parts)(const struct esp_conv *conv);
+
     /* Multiplications that this set makes for each of a convolution's MACs: below 1 where it has found a way to do with
      * fewer, above where one product is made of several or lanes stay empty by design. NULL: 1 for all. */
     double (*conv_products)(const struct esp_conv *conv);
@@ -75,6 +80,12 @@ enum esp_status esp_kernels_find(const struct esp_kernels **kernels, const char 
 /* Multiply-accumulates and weights of a convolution, bias not included. */
 uint64_t esp_conv_macs(const struct esp_conv *conv);
 uint64_t esp_conv_weights(const struct esp_conv *conv);
+
+/* The first of `count` pieces that belongs to the images' part; the first of the next part is the end. */
+static inline size_t esp_part_begin(const struct esp_images *images, size_t part, size_t count)
+{
+    return images->parts ? count * part / images->parts : part ? count : 0;
+}
 
 /* Whether two convolutions of one input take the same patches from it, whatever the kernel set. */
 bool esp_conv_shares_patches(const struct esp_conv *a, const struct esp_conv *b);

@@ -39,3 +39,8 @@ static double conv_products(const struct esp_conv *conv)
 {
     return leaves(conv) ? 2 * esp_kernels_avx512.conv_products(conv) : PRODUCTS(conv);
 }
+
+static size_t conv_parts(const struct esp_conv *conv)
+{
+    return leaves(conv) ? esp_kernels_avx512.conv_parts(conv) : gemm_parts(conv);
+}

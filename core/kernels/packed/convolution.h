@@ -69,3 +69,13 @@ static double conv_products(const struct esp_conv *conv)
 {
     return way_of(conv) == WINOGRAD ? winograd_products(conv) : 1;
 }
+
+static size_t conv_parts(const struct esp_conv *conv)
+{
+    switch (way_of(conv)) {
+    case DIRECT: return 1;
+    case WINOGRAD: return winograd_parts(conv);
+    case GEMM: break;
+    }
+    return gemm_parts(conv);
+}

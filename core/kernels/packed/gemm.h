@@ -23,19 +23,20 @@ static void gemm_patches(const struct esp_conv *conv, const float *in, void *pat
     lay_blocks(conv, &p, in, 0, p.blocks, patches, workspace);
 }
 
+/* Blocks [begin, end) of one image. */
 static void gemm_image(const struct esp_conv *conv, const struct patches *p, const struct epilogue *e, const float *in,
-                       const uint32_t *patches, uint32_t *workspace)
+                       const uint32_t *patches, size_t begin, size_t end, uint32_t *workspace)
 {
     size_t group_floats = (size_t)(conv->in.channels / conv->groups) * conv->in.height * conv->in.width;
     uint32_t *laying = workspace + blocks_words(p, p->chunk);
 
     if (patches) {
-        multiply_blocks(conv, p, e, 0, patches, 0, p->blocks);
+        multiply_blocks(conv, p, e, 0, patches + blocks_words(p, begin), begin, end - begin);
         return;
     }
     for (size_t group = 0; group < conv->groups; group++)
-        for (size_t first = 0; first < p->blocks; first += p->chunk) {
-            size_t blocks = p->blocks - first < p->chunk ? p->blocks - first : p->chunk;
+        for (size_t first = begin; first < end; first += p->chunk) {
+            size_t blocks = end - first < p->chunk ? end - first : p->chunk;
             lay_blocks(conv, p, in + group * group_floats, first, blocks, workspace, laying);
             multiply_blocks(conv, p, e, group, workspace, first, blocks);
         }
@@ -44,9 +45,16 @@ static void gemm_image(const struct esp_conv *conv, const struct patches *p, con
 static void gemm(const struct esp_conv *conv, const struct esp_images *images, void *workspace)
 {
     struct patches p = patches_of(conv, BLOCK);
+    size_t begin = esp_part_begin(images, images->part, p.blocks);
+    size_t end = esp_part_begin(images, images->part + 1, p.blocks);
 
     for (size_t i = 0; i < images->count; i++) {
         struct epilogue e = epilogue_of(conv, images, i);
-        gemm_image(conv, &p, &e, images->in[i], images->patches ? images->patches[i] : NULL, workspace);
+        gemm_image(conv, &p, &e, images->in[i], images->patches ? images->patches[i] : NULL, begin, end, workspace);
     }
+}
+
+static size_t gemm_parts(const struct esp_conv *conv)
+{
+    return patches_of(conv, BLOCK).blocks;
 }

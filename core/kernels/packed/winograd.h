@@ -312,18 +312,27 @@ static void winograd(const struct esp_conv *conv, const struct esp_images *image
 {
     struct tiling t = tiling_of(conv);
     float *transformed = workspace;
+    size_t begin = esp_part_begin(images, images->part, blocks_of(&t));
+    size_t end = esp_part_begin(images, images->part + 1, blocks_of(&t));
 
     for (size_t i = 0; i < images->count; i++) {
         struct epilogue e = epilogue_of(conv, images, i);
         if (images->patches) {
-            multiply_tile_blocks(conv, &t, &e, images->patches[i], 0, blocks_of(&t));
+            multiply_tile_blocks(conv, &t, &e, (const float *)images->patches[i] + begin * t.block_words, begin,
+                                 end - begin);
             continue;
         }
-        for (size_t first = 0; first < blocks_of(&t); first += t.chunk) {
-            size_t blocks = blocks_of(&t) - first < t.chunk ? blocks_of(&t) - first : t.chunk;
+        for (size_t first = begin; first < end; first += t.chunk) {
+            size_t blocks = end - first < t.chunk ? end - first : t.chunk;
             transform_blocks(conv, &t, images->in[i], first, blocks, transformed,
                              (uint32_t *)workspace + t.chunk * t.block_words);
             multiply_tile_blocks(conv, &t, &e, transformed, first, blocks);
         }
     }
+}
+
+static size_t winograd_parts(const struct esp_conv *conv)
+{
+    struct tiling t = tiling_of(conv);
+    return blocks_of(&t);
 }
