@@ -29,10 +29,13 @@ static bool take_memory(esp_instance *instance)
     if (__builtin_mul_overflow(instance->batch, model->arena, &floats))
         return false;
     instance->arenas = esp_alloc(floats, sizeof(float));
-    instance->workspace = esp_alloc(model->info.workspace_bytes, 1);
+    instance->scratch = esp_alloc(model->info.workspace_bytes, 1);
     instance->offers = esp_alloc(model->depths, sizeof *instance->offers);
     instance->branches = esp_alloc(model->info.nodes, sizeof *instance->branches);
-    return instance->arenas && instance->workspace && instance->offers && instance->branches;
+    if (!instance->arenas || !instance->scratch || !instance->offers || !instance->branches)
+        return false;
+    instance->workspace = instance->scratch + model->scratch;
+    return true;
 }
 
 enum esp_status esp_instance_create(esp_instance **instance, const esp_model *model, size_t batch,
@@ -64,7 +67,7 @@ void esp_instance_destroy(esp_instance **instance)
     if (!*instance)
         return;
     esp_free((*instance)->arenas);
-    esp_free((*instance)->workspace);
+    esp_free((*instance)->scratch);
     esp_free((*instance)->offers);
     esp_free((*instance)->branches);
     esp_free(*instance);

@@ -25,7 +25,8 @@ struct esp_instance {
     const struct esp_model *model;
     size_t batch;
     float *arenas;               /* [batch][model->arena] */
-    void *workspace;             /* of the kernels */
+    float *scratch;              /* [model->scratch], of the segment that runs */
+    void *workspace;             /* of the kernels; behind the scratch */
     struct esp_offer *offers;    /* [model->depths]: the branches below the node that runs at that depth */
     size_t *branches;            /* [nodes], of the offers */
     struct esp_split split;      /* the convolution in hand, where others may take parts of it */

@@ -201,13 +201,14 @@ static enum esp_status plan_memory(struct loading *load)
         model->patches_offset[depth] = offset;
         offset += needs.patches[depth];
     }
-    model->scratch_offset = offset;
-    model->arena = offset + needs.scratch;
+    model->scratch = needs.scratch;
+    model->arena = offset;
     model->info.activation_bytes = model->arena * sizeof(float);
-    if (model->arena > ESP_ARENA_MAX)
+    if (model->arena > ESP_ARENA_MAX || model->scratch > ESP_ARENA_MAX)
         return esp_fail(load->err, ESP_ERROR_MODEL,
                         "the network's activations take %zu bytes for each image; the limit is %zu",
-                        model->info.activation_bytes, ESP_ARENA_MAX * sizeof(float));
+                        (model->arena + model->scratch) * sizeof(float), ESP_ARENA_MAX * sizeof(float));
+    model->info.workspace_bytes += model->scratch * sizeof(float);
     return ESP_OK;
 }
 

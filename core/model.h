@@ -1,10 +1,10 @@
 /* The inside of a model: the tree with programs and packed weights, and the plan of an instance's memory.
  *
- * An instance's arena for one image holds, in this order: the input; for each depth of the tree the output of the node
- * that runs there, and the patches of that output which its children share; and the scratch that the running segment
- * needs. A node's output must stay until its subtree is done, and nodes of one depth run one after the other, so a place
- * for each depth serves every cutout. The same plan serves a thread that takes over a subtree: it reads the parent's
- * output and patches, and has an arena of its own for the depths below. */
+ * An instance's arena for one image holds, in this order: the input; and for each depth of the tree the output of the
+ * node that runs there, and the patches of that output which its children share. A node's output must stay until its
+ * subtree is done, and nodes of one depth run one after the other, so a place for each depth serves every cutout. The same
+ * plan serves a thread that takes over a subtree: it reads the parent's output and patches, and has an arena of its own
+ * for the depths below. The scratch that a running segment needs is there once, as segments run image by image. */
 #ifndef ESP_CORE_MODEL_H
 #define ESP_CORE_MODEL_H
 
@@ -34,7 +34,7 @@ struct esp_model {
     size_t depths;                /* levels, the trunk's included */
     size_t *output_offset;        /* [depths], floats into an image's arena */
     size_t *patches_offset;       /* [depths], likewise: of the patches of the output of that depth */
-    size_t scratch_offset, arena; /* floats */
+    size_t scratch, arena;        /* floats, of an instance and of each image */
 };
 
 #endif

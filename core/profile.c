@@ -126,21 +126,20 @@ void esp_instance_profile(esp_instance *instance, esp_profile *profile)
     instance->profile = profile;
 }
 
-void esp_profile_add(struct esp_profile *profile, size_t row, size_t images, uint64_t macs, double start)
+void esp_profile_add(struct esp_profile *profile, size_t row, uint64_t macs, double start)
 {
     struct esp_profile_row *its = &profile->rows[row];
 
     its->seconds += esp_clock_seconds() - start;
     its->macs += macs;
-    its->images += images;
-    its->times++;
+    its->images++;
 }
 
 void esp_profile_reset(esp_profile *profile)
 {
     for (size_t i = 0; i < esp_profile_rows(profile); i++) {
         struct esp_profile_row *row = &profile->rows[i];
-        row->macs = row->images = row->times = 0;
+        row->macs = row->images = 0;
         row->seconds = 0;
     }
 }

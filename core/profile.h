@@ -19,21 +19,20 @@ static inline double esp_profile_start(const struct esp_profile *profile)
     return profile ? esp_clock_seconds() : 0;
 }
 
-/* Adds to a row of a node: that of a step, or of a part that is none. `macs` are those of all images. */
-void esp_profile_add(struct esp_profile *profile, size_t row, size_t images, uint64_t macs, double start);
+/* Adds an image to a row of a node: that of a step, or of a part that is none. */
+void esp_profile_add(struct esp_profile *profile, size_t row, uint64_t macs, double start);
 
-static inline void esp_profile_step(struct esp_profile *profile, size_t node, size_t step, size_t images, uint64_t macs,
-                                    double start)
+static inline void esp_profile_step(struct esp_profile *profile, size_t node, size_t step, uint64_t macs, double start)
 {
     if (profile)
-        esp_profile_add(profile, profile->first[node] + step, images, macs, start);
+        esp_profile_add(profile, profile->first[node] + step, macs, start);
 }
 
 static inline void esp_profile_part(struct esp_profile *profile, size_t node, enum esp_profile_part part, uint64_t macs,
                                     double start)
 {
     if (profile)
-        esp_profile_add(profile, profile->first[node + 1] - 1 - (ESP_PROFILE_PATCHES - part), 1, macs, start);
+        esp_profile_add(profile, profile->first[node + 1] - 1 - (ESP_PROFILE_PATCHES - part), macs, start);
 }
 
 #endif

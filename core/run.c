@@ -21,12 +21,6 @@ static void *patches_of(const esp_instance *instance, size_t job, unsigned depth
     return instance->arenas + job * model->arena + model->patches_offset[depth];
 }
 
-static float *scratch_of(const esp_instance *instance, size_t job)
-{
-    const struct esp_model *model = instance->model;
-    return instance->arenas + job * model->arena + model->scratch_offset;
-}
-
 /* The instance that ran the node's parent. */
 static const esp_instance *parent_of(const struct esp_walk *walk, const struct esp_node *node)
 {
@@ -44,7 +38,7 @@ static float *locate(const struct esp_walk *walk, size_t job, const struct esp_n
     switch (place.area) {
     case ESP_AREA_INPUT: return (float *)input_of(walk, job, node); /* only ever read */
     case ESP_AREA_OUTPUT: return output_of(walk->instance, job, node->info.depth);
-    case ESP_AREA_SCRATCH: return scratch_of(walk->instance, job) + place.offset;
+    case ESP_AREA_SCRATCH: return walk->instance->scratch + place.offset;
     case ESP_AREA_NONE: break;
     }
     return NULL;
@@ -52,22 +46,11 @@ static float *locate(const struct esp_walk *walk, size_t job, const struct esp_n
 
 /* ---- the steps of a node ---- */
 
-/* Where the images of a step lie. */
+/* Where the image of a step lies. */
 struct operands {
-    const float *in[ESP_BATCH_MAX], *addend[ESP_BATCH_MAX];
-    const void *patches[ESP_BATCH_MAX];
-    float scale[ESP_BATCH_MAX], *out[ESP_BATCH_MAX];
+    const float *in, *addend;
+    float *out;
 };
-
-static void find_operands(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step,
-                          struct operands *operands)
-{
-    for (size_t i = 0; i < walk->here_count; i++) {
-        operands->in[i] = locate(walk, walk->here[i], node, step->source);
-        operands->addend[i] = locate(walk, walk->here[i], node, step->addend);
-        operands->out[i] = locate(walk, walk->here[i], node, step->target);
-    }
-}
 
 static void run_pointwise(const struct esp_step *step, const float *in, const float *addend, float *out)
 {
@@ -101,10 +84,11 @@ static size_t parts_of(const struct esp_model *model, const struct esp_conv *con
     return parts < ESP_PARTS_MAX ? parts : ESP_PARTS_MAX;
 }
 
-/* One image, and somebody idle: the trunk, which has no branches beside it, should not keep them waiting. */
+/* Somebody idle, and no other image to run: the trunk, which has no branches beside it, should not keep them waiting.
+ */
 static bool can_split(const struct esp_walk *walk, const struct esp_step *step)
 {
-    return walk->here_count == 1 && step->macs >= SPLIT_MACS_MIN && walk->instance->crew &&
+    return walk->run->count == 1 && step->macs >= SPLIT_MACS_MIN && walk->instance->crew &&
            esp_crew_has_idle(walk->instance->crew) && parts_of(walk->run->model, &step->conv) > 1;
 }
 
@@ -131,47 +115,40 @@ static void run_parts(const struct esp_walk *walk, const struct esp_conv *conv, 
     esp_crew_wait_for_parts(&split->offer, others);
 }
 
-static void run_conv(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step,
-                     struct operands *operands)
+static void run_conv(const struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step, size_t job,
+                     const struct operands *operands)
 {
     const struct esp_model *model = walk->run->model;
-    size_t index = (size_t)(node - model->nodes);
-    struct esp_images images = {.count = walk->here_count,
-                                .in = operands->in,
-                                .patches = step->shared_patches ? operands->patches : NULL,
-                                .addend = step->addend.area == ESP_AREA_NONE ? NULL : operands->addend,
-                                .scale = applies_attention(node, step) ? operands->scale : NULL,
-                                .out = operands->out};
+    float scale = walk->run->jobs[job].cutout->nodes[node - model->nodes].weight;
+    const void *patches = step->shared_patches ? patches_of(parent_of(walk, node), job, node->info.depth - 1) : NULL;
+    struct esp_images images = {.count = 1,
+                                .in = &operands->in,
+                                .patches = patches ? &patches : NULL,
+                                .addend = operands->addend ? &operands->addend : NULL,
+                                .scale = applies_attention(node, step) ? &scale : NULL,
+                                .out = &operands->out};
 
-    for (size_t i = 0; i < walk->here_count; i++) {
-        operands->scale[i] = walk->run->jobs[walk->here[i]].cutout->nodes[index].weight;
-        if (step->shared_patches)
-            operands->patches[i] = patches_of(parent_of(walk, node), walk->here[i], node->info.depth - 1);
-    }
     if (can_split(walk, step))
         run_parts(walk, &step->conv, &images);
     else
         model->kernels->conv(&step->conv, &images, walk->instance->workspace);
 }
 
-static void run_step(struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step)
+static void run_step(struct esp_walk *walk, const struct esp_node *node, const struct esp_step *step, size_t job)
 {
     size_t index = (size_t)(node - walk->run->model->nodes);
     double start = esp_profile_start(walk->instance->profile);
-    struct operands operands;
+    struct operands operands = {.in = locate(walk, job, node, step->source),
+                                .addend = locate(walk, job, node, step->addend),
+                                .out = locate(walk, job, node, step->target)};
 
-    find_operands(walk, node, step, &operands);
     if (step->op == ESP_STEP_CONV)
-        run_conv(walk, node, step, &operands);
+        run_conv(walk, node, step, job, &operands);
     else
-        for (size_t i = 0; i < walk->here_count; i++)
-            run_pointwise(step, operands.in[i], operands.addend[i], operands.out[i]);
-    for (size_t i = 0; i < walk->here_count; i++) {
-        walk->costs[walk->here[i]].macs += step->macs;
-        walk->costs[walk->here[i]].parameters += step->parameters;
-    }
-    esp_profile_step(walk->instance->profile, index, (size_t)(step - node->program.steps), walk->here_count,
-                     walk->here_count * step->macs, start);
+        run_pointwise(step, operands.in, operands.addend, operands.out);
+    walk->costs[job].macs += step->macs;
+    walk->costs[job].parameters += step->parameters;
+    esp_profile_step(walk->instance->profile, index, (size_t)(step - node->program.steps), step->macs, start);
 }
 
 /* score = sum over channels of weight * mean(feature map), plus bias */
@@ -250,23 +227,19 @@ static void finish_node(struct esp_walk *walk, size_t index, size_t job_index)
 
 /* ---- the tree ---- */
 
-static void gather(struct esp_walk *walk, size_t index)
-{
-    walk->here_count = 0;
-    for (size_t i = 0; i < walk->run->count; i++)
-        if (walk->run->jobs[i].cutout->nodes[index].runs)
-            walk->here[walk->here_count++] = i;
-}
-
+/* Image by image: a segment's weights outlast that in the cache, and so does what goes from step to step; a step for
+ * all images and then the next one would push it out. */
 void esp_walk_node(struct esp_walk *walk, size_t node)
 {
     const struct esp_node *its = &walk->run->model->nodes[node];
 
-    gather(walk, node);
-    for (size_t s = 0; s < its->program.count; s++)
-        run_step(walk, its, &its->program.steps[s]);
-    for (size_t i = 0; i < walk->here_count; i++)
-        finish_node(walk, node, walk->here[i]);
+    for (size_t job = 0; job < walk->run->count; job++) {
+        if (!walk->run->jobs[job].cutout->nodes[node].runs)
+            continue;
+        for (size_t s = 0; s < its->program.count; s++)
+            run_step(walk, its, &its->program.steps[s], job);
+        finish_node(walk, node, job);
+    }
 }
 
 static bool runs(const struct esp_run *run, size_t node)

@@ -32,8 +32,6 @@ struct esp_walk {
     esp_instance *instance;     /* whose memory takes what is computed */
     const esp_instance *parent; /* whose memory holds the output that the subtree's root reads */
     unsigned top;               /* depth of the subtree's root */
-    size_t here[ESP_BATCH_MAX]; /* the jobs that run the node in hand */
-    size_t here_count;
     struct esp_cost costs[ESP_BATCH_MAX];
 };
 

@@ -31,7 +31,7 @@ struct esp_profile_row {
     const char *name; /* of a layer the prefix of its tensors, "res1.conv2", or what it does, "max pool"; "head", ... */
     struct esp_shape in, out;
     uint32_t kernel_height, kernel_width, stride, groups; /* 0 for what is no convolution or pooling */
-    uint64_t macs, images, times; /* added up since the last reset: images, and calls that were timed */
+    uint64_t macs, images; /* added up since the last reset */
     double products; /* multiplications that the kernels make for one of these MACs, 16/36 by Winograd's filtering */
     double seconds;
 };
@@ -49,7 +49,7 @@ void esp_instance_profile(esp_instance *instance, esp_profile *profile);
 void esp_profile_reset(esp_profile *profile);
 
 /* The rows: nodes in the order of the tree, each with its layers in order, then its other parts. Rows that have not run
- * have `times` 0. They live as long as the profile. */
+ * have `images` 0. They live as long as the profile. */
 size_t esp_profile_rows(const esp_profile *profile);
 const struct esp_profile_row *esp_profile_row(const esp_profile *profile, size_t row);
 

@@ -168,7 +168,7 @@ static void time_layers(struct measurement *m)
     m->result->profiled = runs;
     for (size_t row = 0; row < rows; row++) {
         const struct esp_profile_row *is = esp_profile_row(profile, row);
-        if (is->times > 0)
+        if (is->images > 0)
             m->result->rows[m->result->count++] =
                 (struct bench_row){is, is->macs, median(m->samples + row * runs, runs)};
     }
