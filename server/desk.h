@@ -46,8 +46,8 @@ enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp
                           struct esp_error *err);
 void desk_close(struct desk *desk);
 
-/* Answers `count` requests, at most parts->batch, and resumes their exchanges: those with an answer as soon as the network
- * has run, those that have to be refused before. One that fails takes nothing from the others. */
+/* Answers `count` requests, at most parts->batch, and resumes their exchanges: those that have to be refused before the
+ * network runs, the others after it. One that fails takes nothing from the others. */
 void desk_answer(struct desk *desk, struct job **jobs, size_t count);
 
 #endif
