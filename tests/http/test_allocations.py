@@ -195,11 +195,11 @@ def warm_up(daemon, requests, clients=20, rounds=2, **options) -> Counter:
 
 
 def assert_warm(daemon, requests, clients=8, **options) -> None:
-    """That a round allocates nothing. As chance may still want a buffer more than ever before, the second or third one
-    will do: whatever is allocated for each request, or for some of them, is so in all rounds."""
+    """That a round allocates nothing. As chance may still want a buffer more than ever before, a later one will do, too:
+    whatever is allocated for each request, or for some of them, is so in all rounds."""
     load = Load(daemon, requests, clients, repeats=6, **options)
     rounds = []
-    while len(rounds) < 3 and (not rounds or rounds[-1]):
+    while len(rounds) < 5 and (not rounds or rounds[-1]):
         before = daemon.callers()
         load.round()
         rounds.append(daemon.callers() - before)
@@ -270,12 +270,12 @@ def send_slowly(daemon, clients, body) -> Counter:
 
 
 def test_a_burst_that_has_been_there_before(counted):
-    allocated = []
-    while len(allocated) < 4 and (len(allocated) < 2 or allocated[-1]):
-        before = counted.callers()
-        assert send_slowly(counted, 200, PICTURES[1]) == {200: 200}
-        allocated.append(counted.callers() - before)
-    assert allocated[0] and not allocated[-1], places(allocated[-1])
+    """240 requests of which the last byte is missing have two buffers each, for themselves and for their bodies; 150 never
+    need more than that, though each has a third one in the end, for its answer."""
+    assert send_slowly(counted, 240, PICTURES[1]) == {200: 240}
+    before = counted.callers()
+    assert send_slowly(counted, 150, PICTURES[1]) == {200: 150}
+    assert not (allocated := counted.callers() - before), places(allocated)
 
 
 def test_a_burst_of_large_bodies_is_given_back(tmp_path):
@@ -285,4 +285,7 @@ def test_a_burst_of_large_bodies_is_given_back(tmp_path):
         for size in 200_000, 3_000_000, 6_000_000:
             clients = 60_000_000 // size
             assert send_slowly(daemon, clients, PICTURES[1] + bytes(size)) == {200: clients}
-        assert daemon.resident() - before < KEPT_MAX + (24 << 20)  # and not 60 MB
+        end = time.monotonic() + 10  # answers are over for the daemon a little later than for their clients
+        while daemon.resident() - before > KEPT_MAX + (24 << 20):  # and not 60 MB
+            assert time.monotonic() < end, f"{(daemon.resident() - before) >> 20} MB more than before"
+            time.sleep(0.01)
