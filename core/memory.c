@@ -16,9 +16,10 @@ static void *take(size_t bytes)
 {
     if (bytes < HUGE_PAGE)
         return aligned_alloc(ESP_ALIGNMENT, bytes);
-    void *memory = aligned_alloc(HUGE_PAGE, bytes);
-    if (memory)
-        madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: whether it is granted changes nothing else */
+    void *memory;
+    if (posix_memalign(&memory, HUGE_PAGE, bytes) != 0)
+        return NULL;
+    madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: whether it is granted changes nothing else */
     return memory;
 }
 
