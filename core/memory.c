@@ -16,9 +16,10 @@ static void *take(size_t bytes)
 {
     if (bytes < HUGE_PAGE)
         return aligned_alloc(ESP_ALIGNMENT, bytes);
-    void *memory = aligned_alloc(HUGE_PAGE, bytes);
+    size_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, whole);
     if (memory)
-        madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: whether it is granted changes nothing else */
+        madvise(memory, whole, MADV_HUGEPAGE); /* a wish: whether it is granted changes nothing else */
     return memory;
 }
 
@@ -28,7 +29,7 @@ void *esp_alloc(size_t count, size_t size)
     size_t bytes;
 
     if (number == atomic_load(&fail_at) || __builtin_mul_overflow(count, size, &bytes) ||
-        bytes > SIZE_MAX - 2 * ESP_ALIGNMENT)
+        bytes > SIZE_MAX - 2 * HUGE_PAGE)
         return NULL;
     bytes = (bytes + ESP_ALIGNMENT) / ESP_ALIGNMENT * ESP_ALIGNMENT; /* never 0, a multiple of the alignment */
     atomic_fetch_add(&allocated, bytes);
