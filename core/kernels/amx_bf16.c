@@ -24,11 +24,6 @@
 
 enum { STEP_WORDS = 16, TILE_WORDS = 16 * 16, ROW_BYTES = 64, BLOCK_BYTES = BLOCK * 4, PREFETCH_TILES = 6 };
 
-static size_t weight_bytes(const struct esp_conv *conv)
-{
-    return patches_of(conv, BLOCK).rows * conv->out.channels * sizeof(uint32_t);
-}
-
 /* One half of a channel into its row of each step's tile. */
 static void pack_half(const struct esp_conv *conv, const struct patches *p, size_t half, const float *weights,
                       size_t tile_rows, uint32_t *out)
@@ -45,27 +40,12 @@ static void pack_half(const struct esp_conv *conv, const struct patches *p, size
         }
 }
 
+/* Channel `row` of a tile of `tile_rows`. */
 static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t tile_rows,
-                         uint32_t *out)
+                         size_t row, uint32_t *tile)
 {
     for (size_t half = 0; half < HALVES(conv); half++)
-        pack_half(conv, p, half, weights, tile_rows, out + half * p->inner * tile_rows);
-}
-
-static void pack(const struct esp_conv *conv, const float *weights, void *memory)
-{
-    struct patches p = patches_of(conv, BLOCK);
-    size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
-    uint32_t *packed = memory;
-
-    memset(packed, 0, weight_bytes(conv));
-    for (size_t group = 0; group < conv->groups; group++)
-        for (size_t tile = 0; tile < tiles_of(channels); tile++) {
-            size_t begin = tile_begin(channels, tile), rows = tile_begin(channels, tile + 1) - begin;
-            for (size_t r = 0; r < rows; r++)
-                pack_channel(conv, &p, weights + (group * channels + begin + r) * filter, rows,
-                             packed + (group * channels + begin) * p.rows + r * STEP_WORDS);
-        }
+        pack_half(conv, p, half, weights, tile_rows, tile + half * p->inner * tile_rows + row * STEP_WORDS);
 }
 
 /* Tiles 0 to 3 are sums, 4 (and 5) weights, the others patches. */
@@ -282,9 +262,7 @@ static uint64_t burst(void)
 
 static bool supported(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bf16") && tiles_permitted();
+    return esp_kernels_avx512_bf16.supported() && tiles_permitted();
 }
 
 const struct esp_kernels esp_kernels_amx_bf16 = {

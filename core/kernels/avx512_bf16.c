@@ -33,9 +33,7 @@ static void multiply_images(const struct esp_conv *conv, const struct esp_images
 
 static bool supported(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bf16");
+    return esp_kernels_avx512.supported() && __builtin_cpu_supports("avx512bf16");
 }
 
 const struct esp_kernels esp_kernels_avx512_bf16 = {

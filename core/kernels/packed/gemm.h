@@ -2,8 +2,31 @@
  * a chunk of patches at a time, so that they are still in the cache when they are multiplied.
  *
  * Included by the files of one instruction set each, after what defines
+ *   pack_channel(conv, patches_shape, weights, tile_rows, row, tile)
+ * which packs one channel's weights into its row of a tile, and
  *   multiply_blocks(conv, patches_shape, epilogue, group, patches, first, blocks)
  * which does the work for one group and `blocks` blocks of patches, the first of which is block `first`. */
+static size_t weight_bytes(const struct esp_conv *conv)
+{
+    return patches_of(conv, BLOCK).rows * conv->out.channels * sizeof(uint32_t);
+}
+
+static void pack(const struct esp_conv *conv, const float *weights, void *memory)
+{
+    struct patches p = patches_of(conv, BLOCK);
+    size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
+    uint32_t *packed = memory;
+
+    memset(packed, 0, weight_bytes(conv));
+    for (size_t group = 0; group < conv->groups; group++)
+        for (size_t tile = 0; tile < tiles_of(channels); tile++) {
+            size_t begin = group * channels + tile_begin(channels, tile);
+            size_t rows = group * channels + tile_begin(channels, tile + 1) - begin;
+            for (size_t r = 0; r < rows; r++)
+                pack_channel(conv, &p, weights + (begin + r) * filter, rows, r, packed + begin * p.rows);
+        }
+}
+
 /* Bytes of a chunk of patches and of what laying it out needs. */
 static size_t gemm_workspace_bytes(const struct esp_conv *conv)
 {

@@ -18,37 +18,18 @@
  * this far ahead, which runs on into the next convolution's. */
 enum { VECTORS = BLOCK / VECTOR_WORDS, PREFETCH_WORDS = 1536 };
 
-static size_t weight_bytes(const struct esp_conv *conv)
+/* Channel `row` of a tile of `tile_rows`. */
+static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t tile_rows,
+                         size_t row, uint32_t *tile)
 {
-    return patches_of(conv, BLOCK).rows * conv->out.channels * sizeof(uint32_t);
-}
-
-static void pack_channel(const struct esp_conv *conv, const struct patches *p, const float *weights, size_t stride,
-                         uint32_t *out)
-{
+    uint32_t *out = tile + row;
     size_t channels = conv->in.channels / conv->groups;
     float carry = 0;
 
     for (size_t c = 0; c < channels; c += CHANNELS_PER_WORD)
-        for (size_t tap = 0; tap < p->taps; tap++, out += stride) {
+        for (size_t tap = 0; tap < p->taps; tap++, out += tile_rows) {
             const float *first = weights + c * p->taps + tap;
             *out = pack_word(&carry, first[0], c + 1 < channels ? first[p->taps] : 0);
-        }
-}
-
-static void pack(const struct esp_conv *conv, const float *weights, void *memory)
-{
-    struct patches p = patches_of(conv, BLOCK);
-    size_t channels = conv->out.channels / conv->groups, filter = conv->in.channels / conv->groups * p.taps;
-    uint32_t *packed = memory;
-
-    memset(packed, 0, weight_bytes(conv));
-    for (size_t group = 0; group < conv->groups; group++)
-        for (size_t tile = 0; tile < tiles_of(channels); tile++) {
-            size_t begin = tile_begin(channels, tile), rows = tile_begin(channels, tile + 1) - begin;
-            for (size_t r = 0; r < rows; r++)
-                pack_channel(conv, &p, weights + (group * channels + begin + r) * filter, rows,
-                             packed + (group * channels + begin) * p.rows + r);
         }
 }
 
