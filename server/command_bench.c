@@ -3,10 +3,10 @@
 #include "server/bench/print.h"
 #include "server/commands.h"
 #include "server/image_file.h"
-#include "server/model_choice.h"
+#include "server/models/model_choice.h"
 #include "server/problem.h"
 #include "server/spoken.h"
-#include "server/values.h"
+#include "server/config/values.h"
 
 #include <getopt.h>
 #include <stdio.h>

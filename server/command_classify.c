@@ -7,7 +7,7 @@
 #include "server/commands.h"
 #include "server/figures.h"
 #include "server/image_file.h"
-#include "server/model_choice.h"
+#include "server/models/model_choice.h"
 #include "server/problem.h"
 #include "server/spoken.h"
 

@@ -2,7 +2,7 @@
 #include "espalier/cutout.h"
 #include "server/commands.h"
 #include "server/figures.h"
-#include "server/model_choice.h"
+#include "server/models/model_choice.h"
 
 #include <getopt.h>
 #include <stdio.h>

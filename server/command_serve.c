@@ -5,7 +5,7 @@
 #include "server/http/transport.h"
 #include "server/routes.h"
 #include "server/service.h"
-#include "server/settings.h"
+#include "server/config/settings.h"
 
 #include <semaphore.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
 #include "server/answer.h"
 #include "server/cpus.h"
 #include "server/http/exchange.h"
-#include "server/model_choice.h"
+#include "server/models/model_choice.h"
 #include "server/routes.h"
 
 #include <stdlib.h>

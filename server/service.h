@@ -4,11 +4,11 @@
 #define SERVER_SERVICE_H
 
 #include "espalier/model.h"
-#include "server/job.h"
-#include "server/metrics.h"
-#include "server/pool.h"
-#include "server/queue.h"
-#include "server/settings.h"
+#include "server/work/job.h"
+#include "server/metrics/metrics.h"
+#include "server/work/pool.h"
+#include "server/work/queue.h"
+#include "server/config/settings.h"
 
 enum service_state { SERVICE_STARTING, SERVICE_READY, SERVICE_DRAINING };
 

@@ -1,5 +1,5 @@
 /* The limits of the library, all in one place. What the daemon bounds (queue, body, connections) is a setting of its
- * own, see server/settings.h. */
+ * own, see server/config/settings.h. */
 #ifndef ESPALIER_LIMITS_H
 #define ESPALIER_LIMITS_H
 

@@ -1,6 +1,6 @@
 #include "server/bench/helpers.h"
 
-#include "server/bell.h"
+#include "server/work/bell.h"
 #include "server/clock.h"
 
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #define SERVER_HANDLERS_INPUT_H
 
 #include "server/http/exchange.h"
-#include "server/job.h"
+#include "server/work/job.h"
 
 /* Reads everything into the job (its options, image and document), whose options have begun. The picture must be there
  * for `with_image`, and must not be there otherwise. Answers with a problem and gives false where something is wrong.

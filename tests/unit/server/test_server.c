@@ -2,9 +2,9 @@
 #include "server/base64.h"
 #include "server/cpus.h"
 #include "server/figures.h"
-#include "server/queue.h"
-#include "server/settings.h"
-#include "server/values.h"
+#include "server/work/queue.h"
+#include "server/config/settings.h"
+#include "server/config/values.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>

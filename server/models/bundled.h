@@ -1,6 +1,6 @@
 /* Where the network and the picture are that come with the program. */
-#ifndef SERVER_BUNDLED_H
-#define SERVER_BUNDLED_H
+#ifndef SERVER_MODELS_BUNDLED_H
+#define SERVER_MODELS_BUNDLED_H
 
 #include "espalier/error.h"
 

@@ -3,8 +3,8 @@
  * Jobs are made at start-up, as many as can be in use at a time, and used over and over: what waits in the queue, what
  * the instances work at, and what the I/O threads prepare. So there is always one to take, and making a cutout costs no
  * allocation. */
-#ifndef SERVER_JOB_H
-#define SERVER_JOB_H
+#ifndef SERVER_WORK_JOB_H
+#define SERVER_WORK_JOB_H
 
 #include "espalier/cutout.h"
 #include "server/options.h"

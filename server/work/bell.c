@@ -1,11 +1,11 @@
-#include "server/bell.h"
+#include "server/work/bell.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* A sleeper counts itself and then looks at `rung`; who rings counts that up and then looks for sleepers. One of the two
- * sees the other: both orders are sequentially consistent. */
+/* A sleeper counts itself and then looks at `rung`; who rings counts that up and then looks for sleepers. One of the
+ * two sees the other: both orders are sequentially consistent. */
 struct bell {
     pthread_mutex_t lock;
     pthread_cond_t rings;

@@ -1,4 +1,4 @@
-#include "server/pool.h"
+#include "server/work/pool.h"
 
 #include "espalier/crew.h"
 #include "espalier/limits.h"

@@ -1,4 +1,4 @@
-#include "server/values.h"
+#include "server/config/values.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* A bounded first-in-first-out queue of pointers between threads. It takes its memory when it is created and never
  * blocks: a full queue says so, for the client to come back later, and an empty one gives nothing. Who takes sleeps on
  * the bell that the queue rings. All functions are thread-safe, except that queue_destroy must be the last. */
-#ifndef SERVER_QUEUE_H
-#define SERVER_QUEUE_H
+#ifndef SERVER_WORK_QUEUE_H
+#define SERVER_WORK_QUEUE_H
 
-#include "server/bell.h"
+#include "server/work/bell.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@ struct queue;
 
 enum queue_result { QUEUE_OK, QUEUE_FULL, QUEUE_CLOSED };
 
-/* NULL where there is no memory. `capacity` is at least 1. The bell rings for each item, and for everyone when the queue
- * is closed; it must outlive the queue. */
+/* NULL where there is no memory. `capacity` is at least 1. The bell rings for each item, and for everyone when the
+ * queue is closed; it must outlive the queue. */
 struct queue *queue_create(size_t capacity, struct bell *bell);
 void queue_destroy(struct queue **queue); /* sets the pointer to NULL; NULL is fine */
 

@@ -1,4 +1,4 @@
-#include "server/job.h"
+#include "server/work/job.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
 /* The pool: worker threads, each with an instance, that look for something to do.
  *
- * What waits in the queue comes first: a worker that is free takes its share of it, so that requests which wait anyway run
- * together, and none waits while a worker is free. Nobody waits for a batch to fill. Where nothing waits, a worker takes
- * over a branch of what another one runs, and looks again after it. Where there is nothing of that either, it looks for a
- * moment longer if others are at work, and sleeps. */
-#ifndef SERVER_POOL_H
-#define SERVER_POOL_H
+ * What waits in the queue comes first: a worker that is free takes its share of it, so that requests which wait anyway
+ * run together, and none waits while a worker is free. Nobody waits for a batch to fill. Where nothing waits, a worker
+ * takes over a branch of what another one runs, and looks again after it. Where there is nothing of that either, it
+ * looks for a moment longer if others are at work, and sleeps. */
+#ifndef SERVER_WORK_POOL_H
+#define SERVER_WORK_POOL_H
 
-#include "server/desk.h"
-#include "server/queue.h"
+#include "server/work/desk.h"
+#include "server/work/queue.h"
 
 struct pool;
 

@@ -1,6 +1,6 @@
-#include "server/model_choice.h"
+#include "server/models/model_choice.h"
 
-#include "server/values.h"
+#include "server/config/values.h"
 
 static bool said(const char *text)
 {

@@ -1,7 +1,7 @@
 /* Values as people write them, in flags and in the environment. Every error says how the value was given, what it was,
  * and what would be right: ESP_ERROR_ARGUMENT. Thread-safe. */
-#ifndef SERVER_VALUES_H
-#define SERVER_VALUES_H
+#ifndef SERVER_CONFIG_VALUES_H
+#define SERVER_CONFIG_VALUES_H
 
 #include "espalier/error.h"
 #include "espalier/model.h"

@@ -1,15 +1,15 @@
-/* A desk: where one worker answers requests, several at a time: it decodes their images, runs the network once for all of
- * them, and writes the answers. Each desk is used by one thread; what the desks share is thread-safe. Nothing of a request
- * outlives it here but buffers that the next one overwrites. */
-#ifndef SERVER_DESK_H
-#define SERVER_DESK_H
+/* A desk: where one worker answers requests, several at a time: it decodes their images, runs the network once for all
+ * of them, and writes the answers. Each desk is used by one thread; what the desks share is thread-safe. Nothing of a
+ * request outlives it here but buffers that the next one overwrites. */
+#ifndef SERVER_WORK_DESK_H
+#define SERVER_WORK_DESK_H
 
 #include "espalier/image.h"
 #include "espalier/instance.h"
 #include "espalier/predict.h"
 #include "server/answer.h"
-#include "server/job.h"
-#include "server/metrics.h"
+#include "server/metrics/metrics.h"
+#include "server/work/job.h"
 
 #include <stdatomic.h>
 
@@ -19,7 +19,7 @@ struct desk_parts {
     struct job_store *jobs;
     struct metrics *metrics;
     struct esp_image_limits limits;
-    size_t batch;               /* the most requests at a time */
+    size_t batch;                /* the most requests at a time */
     const atomic_bool *stopping; /* from then on requests are refused */
 };
 

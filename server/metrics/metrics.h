@@ -1,8 +1,8 @@
 /* What the service counts about itself, as Prometheus reads it (text format 0.0.4).
  *
  * Counting is an atomic addition: no locks in the path of a request. All functions are thread-safe. */
-#ifndef SERVER_METRICS_H
-#define SERVER_METRICS_H
+#ifndef SERVER_METRICS_METRICS_H
+#define SERVER_METRICS_METRICS_H
 
 #include "espalier/cost.h"
 #include "espalier/limits.h"

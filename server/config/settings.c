@@ -1,7 +1,7 @@
-#include "server/settings.h"
+#include "server/config/settings.h"
 
 #include "espalier/limits.h"
-#include "server/values.h"
+#include "server/config/values.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -26,23 +26,45 @@ struct setting {
 static const struct setting table[] = {
     {"listen", TEXT, FIELD(listen), 0, 0, "127.0.0.1:8080", "ADDRESS:PORT",
      "where to listen; IPv6 as [::1]:8080; port 0 takes a free one"},
-    {"model", TEXT, FIELD(model), 0, 0, "", "DIRECTORY", "the network; the bundled one unless given"},
+    {"model", TEXT, FIELD(model), 0, 0, "", "DIRECTORY",
+     "the network, or a directory of several; the bundled one unless given"},
+    {"default-model", TEXT, FIELD(default_model), 0, 0, "", "NAME",
+     "the network of requests that name none; the first by name unless given"},
     {"instances", NUMBER, FIELD(instances), 0, 1024, "0", "NUMBER", "requests that run at a time; 0: the CPUs usable"},
     {"batch", NUMBER, FIELD(batch), 1, ESP_BATCH_MAX, "8", "NUMBER",
      "requests that one instance runs together, if they wait anyway; 1: none"},
-    {"io-threads", NUMBER, FIELD(io_threads), 1, 64, "2", "NUMBER", "threads that read requests and write answers"},
-    {"queue-depth", NUMBER, FIELD(queue_depth), 1, 65536, "256", "NUMBER", "requests that may wait; more are told 429"},
-    {"max-body", NUMBER, FIELD(max_body), 1024, 1u << 30, "33554432", "BYTES", "largest body of a request"},
-    {"max-pixels", NUMBER, FIELD(max_pixels), 1, 1u << 30, "100000000", "NUMBER", "largest image, width x height"},
-    {"connections", NUMBER, FIELD(connections), 1, 65536, "1024", "NUMBER", "clients connected at a time"},
-    {"idle-timeout", NUMBER, FIELD(idle_timeout), 1, 86400, "30", "SECONDS", "a silent connection is closed after it"},
-    {"timeout-ms", NUMBER, FIELD(timeout_ms), 1, 3600000, "30000", "MILLISECONDS",
-     "a request that still waits after it is told 504"},
-    {"drain-timeout-ms", NUMBER, FIELD(drain_timeout_ms), 0, 3600000, "10000", "MILLISECONDS",
-     "how long shutting down waits for the requests under way"},
     {"kernels", TEXT, FIELD(kernels), 0, 0, "auto", "NAME", "the kernel set that computes"},
     {"precision", PRECISION, FIELD(precision), 0, 0, "auto", "WORD",
      "what it multiplies in: fp32, bf16, or auto, which is bf16 only where that is much faster"},
+    {"queue-depth", NUMBER, FIELD(queue_depth), 1, 65536, "256", "NUMBER", "requests that may wait; more are told 429"},
+    {"queue-macs", NUMBER, FIELD(queue_macs), 0, (uint64_t)1 << 50, "0", "MACS",
+     "multiply-accumulates that may wait; more are told 429; 0: as many as queue-depth whole networks"},
+    {"queue-bytes", NUMBER, FIELD(queue_bytes), 1024, (uint64_t)1 << 40, "268435456", "BYTES",
+     "what the bodies of all requests may take together; more are told 429"},
+    {"timeout-ms", NUMBER, FIELD(timeout_ms), 1, 3600000, "30000", "MILLISECONDS",
+     "a request that still waits after it is told 504"},
+    {"io-threads", NUMBER, FIELD(io_threads), 1, 64, "2", "NUMBER", "threads that read requests and write answers"},
+    {"connections", NUMBER, FIELD(connections), 1, 65536, "1024", "NUMBER", "clients connected at a time"},
+    {"max-body", NUMBER, FIELD(max_body), 1024, 1u << 30, "33554432", "BYTES", "largest body of a request"},
+    {"max-pixels", NUMBER, FIELD(max_pixels), 1, 1u << 30, "100000000", "NUMBER", "largest image, width x height"},
+    {"idle-timeout", NUMBER, FIELD(idle_timeout), 1, 86400, "30", "SECONDS", "a silent connection is closed after it"},
+    {"header-timeout-ms", NUMBER, FIELD(header_timeout_ms), 10, 3600000, "10000", "MILLISECONDS",
+     "a request's header has to be complete after it, however it trickles in"},
+    {"body-timeout-ms", NUMBER, FIELD(body_timeout_ms), 10, 3600000, "60000", "MILLISECONDS",
+     "so has its body, counted from the header"},
+    {"send-timeout-ms", NUMBER, FIELD(send_timeout_ms), 10, 3600000, "60000", "MILLISECONDS",
+     "a client has to have taken its answer after it"},
+    {"drain-delay-ms", NUMBER, FIELD(drain_delay_ms), 0, 3600000, "0", "MILLISECONDS",
+     "how long shutting down goes on serving while /readyz says 503, for balancers to notice"},
+    {"drain-timeout-ms", NUMBER, FIELD(drain_timeout_ms), 0, 3600000, "10000", "MILLISECONDS",
+     "how long it then waits for the requests under way"},
+    {"admin-token", TEXT, FIELD(admin_token), 0, 0, "", "TOKEN",
+     "who sends it may load and unload networks; better in the environment, as others can read command lines"},
+    {"admin-token-file", TEXT, FIELD(admin_token_file), 0, 0, "", "FILE", "the same, as the first line of a file"},
+    {"trusted-proxies", TEXT, FIELD(trusted_proxies), 0, 0, "", "LIST",
+     "addresses and networks (10.0.0.0/8,::1) whose X-Forwarded-For is believed"},
+    {"log-format", TEXT, FIELD(log_format), 0, 0, "text", "WORD", "text or json"},
+    {"log-level", TEXT, FIELD(log_level), 0, 0, "info", "WORD", "debug, info, warn, error or off"},
 };
 
 enum { SETTINGS = sizeof table / sizeof table[0], ENVIRONMENT_NAME_MAX = 64 };

@@ -1,9 +1,9 @@
 /* Which network runs, on which kernels: the flags --model, --kernels and --precision, which all commands have. */
-#ifndef SERVER_MODEL_CHOICE_H
-#define SERVER_MODEL_CHOICE_H
+#ifndef SERVER_MODELS_MODEL_CHOICE_H
+#define SERVER_MODELS_MODEL_CHOICE_H
 
 #include "espalier/model.h"
-#include "server/bundled.h"
+#include "server/models/bundled.h"
 
 /* As the person wrote them; NULL or empty for what was not said. */
 struct model_choice {

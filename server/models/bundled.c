@@ -1,4 +1,4 @@
-#include "server/bundled.h"
+#include "server/models/bundled.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "server/desk.h"
+#include "server/work/desk.h"
 
 #include "server/base64.h"
 #include "server/clock.h"
@@ -157,8 +157,8 @@ static void answer(struct desk *desk, size_t index, size_t batch)
     metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
 }
 
-/* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of them
- * take this CPU away as often. */
+/* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of
+ * them take this CPU away as often. */
 static void run_and_answer(struct desk *desk, size_t count)
 {
     struct esp_error err = {0};
