@@ -2,11 +2,11 @@
 #include "espalier/limits.h"
 #include "server/bench/print.h"
 #include "server/commands.h"
+#include "server/config/values.h"
 #include "server/image_file.h"
 #include "server/models/model_choice.h"
 #include "server/problem.h"
 #include "server/spoken.h"
-#include "server/config/values.h"
 
 #include <getopt.h>
 #include <stdio.h>

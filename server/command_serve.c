@@ -1,11 +1,11 @@
 /* espalier serve: from the settings to a running server, and in good order down again. */
 #include "server/clock.h"
 #include "server/commands.h"
+#include "server/config/settings.h"
 #include "server/http/listener.h"
 #include "server/http/transport.h"
 #include "server/routes.h"
 #include "server/service.h"
-#include "server/config/settings.h"
 
 #include <semaphore.h>
 #include <signal.h>
@@ -111,11 +111,14 @@ static void allow_files(uint64_t connections)
 
 static void announce(const struct service *service, const char *url)
 {
-    const struct esp_model_info *info = esp_model_info(service->model);
+    struct network *network = repository_take(service->repository, NULL, 0);
+    char names[512];
 
-    printf("espalier: serving %s (%s, %s, %zu instance%s) at %s\n", info->name, info->kernels, info->precision,
-           service->instances, service->instances == 1 ? "" : "s", url);
+    repository_names(service->repository, names, sizeof names);
+    printf("espalier: serving %s (%s, %s, %zu instance%s) at %s\n", names, network->info->kernels,
+           network->info->precision, service->instances, service->instances == 1 ? "" : "s", url);
     fflush(stdout);
+    repository_release(service->repository, network);
 }
 
 static void wait_for_answers(struct transport *transport, uint64_t milliseconds)

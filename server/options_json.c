@@ -53,6 +53,13 @@ bool document_take_text(struct document *document, const char *name, const char 
     return true;
 }
 
+const char *document_text(const struct document *document, const char *name, size_t *length)
+{
+    const json_t *member = json_object_get(document->root, name);
+    *length = json_string_length(member);
+    return json_string_value(member);
+}
+
 static bool read_categories(struct options *options, const json_t *value, struct response *response)
 {
     if (!json_is_array(value) || json_array_size(value) == 0)

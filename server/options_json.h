@@ -24,6 +24,9 @@ void document_close(struct document *document);
 bool document_take_text(struct document *document, const char *name, const char **text, size_t *length,
                         struct response *response);
 
+/* The text of the member `name`, which stays an option; NULL where there is none, or it is no string. */
+const char *document_text(const struct document *document, const char *name, size_t *length);
+
 /* Takes every member as an option. */
 bool document_options(const struct document *document, struct options *options, struct response *response);
 

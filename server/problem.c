@@ -2,6 +2,7 @@
 
 #include "server/json_body.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,12 +17,16 @@ static const char *title_of(unsigned status)
 {
     switch (status) {
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
     case 422: return "Unprocessable Content";
     case 429: return "Too Many Requests";
+    case 499: return "Client Closed Request";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     }
@@ -89,6 +94,16 @@ bool problem_busy(struct response *response, unsigned retry_ms)
     answer(response, 429, "/problems/queue-full", text, json_pack("{s:i}", "retry_after_ms", (int)retry_ms));
     response_header(response, "Retry-After", "%u", (retry_ms + 999) / 1000);
     return false;
+}
+
+bool problem_deadline(struct response *response, uint64_t timeout_ms)
+{
+    return problem(response, 504, "the request has waited longer than its %" PRIu64 " ms", timeout_ms);
+}
+
+bool problem_gone(struct response *response)
+{
+    return problem(response, 499, "the client closed its connection while the request waited");
 }
 
 static unsigned status_of(enum esp_status status)

@@ -17,6 +17,13 @@ bool problem_suggest(struct response *response, unsigned status, const char *tex
 /* 429: come back in `retry_ms` milliseconds. */
 bool problem_busy(struct response *response, unsigned retry_ms);
 
+/* 504: it has waited longer than it may. */
+bool problem_deadline(struct response *response, uint64_t timeout_ms);
+
+/* 499: the client has closed its connection, or its half of it, before its answer was there. Hardly anybody reads this.
+ */
+bool problem_gone(struct response *response);
+
 /* Answers an error of the engine: what the client did wrong keeps its text; what is no fault of the client is a 500. */
 bool problem_engine(struct response *response, const struct esp_error *err);
 

@@ -1,41 +1,77 @@
 #include "server/routes.h"
 
+#include "server/authorization.h"
 #include "server/handlers/handlers.h"
 #include "server/problem.h"
+#include "server/service.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Which bodies are taken apart as a form; all others are collected. */
+/* What becomes of the body: it is of no interest; or it is collected, but for those that are taken apart as a form. */
 enum forms { NO_FORM, MULTIPART, ANY_FORM };
 
 struct route {
-    const char *method, *path;
+    const char *method, *path; /* the path may have one "{name}", which stands for any text without a slash */
     void (*handle)(struct service *service, struct exchange *exchange);
+    void (*admit)(struct service *service,
+                  struct exchange *exchange); /* before the body is read; NULL: nothing to say */
     enum forms forms;
 };
 
+static void admit_admin(struct service *service, struct exchange *exchange)
+{
+    authorization_admin(&exchange->request, service->settings->admin_token, &exchange->response);
+}
+
 static const struct route routes[] = {
-    {"GET", "/", handle_page, NO_FORM},
-    {"GET", "/openapi.yaml", handle_openapi, NO_FORM},
-    {"POST", "/classify", handle_classify,
-     MULTIPART}, /* an urlencoded body is what curl --data-binary calls a picture */
-    {"POST", "/cost", handle_cost, ANY_FORM},
-    {"GET", "/categories", handle_categories, NO_FORM},
-    {"GET", "/healthz", handle_healthz, NO_FORM},
-    {"GET", "/readyz", handle_readyz, NO_FORM},
-    {"GET", "/metrics", handle_metrics, NO_FORM},
+    {"GET", "/", handle_page, NULL, NO_FORM},
+    {"GET", "/openapi.yaml", handle_openapi, NULL, NO_FORM},
+    /* An urlencoded body is what curl --data-binary calls a picture. */
+    {"POST", "/classify", handle_classify, admit_classify, MULTIPART},
+    {"POST", "/cost", handle_cost, NULL, ANY_FORM},
+    {"GET", "/categories", handle_categories, NULL, NO_FORM},
+    {"GET", "/healthz", handle_healthz, NULL, NO_FORM},
+    {"GET", "/readyz", handle_readyz, NULL, NO_FORM},
+    {"GET", "/metrics", handle_metrics, NULL, NO_FORM},
+    {"POST", "/v2/repository/index", handle_index, admit_admin, NO_FORM},
+    {"POST", "/v2/repository/models/{name}/load", handle_load, admit_admin, NO_FORM},
+    {"POST", "/v2/repository/models/{name}/unload", handle_unload, admit_admin, NO_FORM},
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0], ALLOW_MAX = 128 };
 
-static const struct route *find(const char *method, const char *path)
+/* What stands for the "{name}" of a route's path. */
+struct parameter {
+    const char *text;
+    size_t length;
+};
+
+static bool fits(const char *pattern, const char *path, struct parameter *parameter)
 {
-    if (!strcmp(method, "HEAD"))
-        method = "GET";
+    const char *brace = strchr(pattern, '{');
+    size_t before = brace ? (size_t)(brace - pattern) : 0;
+
+    *parameter = (struct parameter){0};
+    if (!brace)
+        return !strcmp(pattern, path);
+    if (strncmp(pattern, path, before))
+        return false;
+    *parameter = (struct parameter){path + before, strcspn(path + before, "/")};
+    return parameter->length > 0 && !strcmp(strchr(brace, '}') + 1, parameter->text + parameter->length);
+}
+
+static const struct route *find(struct request *request)
+{
+    const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    struct parameter parameter;
+
     for (size_t i = 0; i < ROUTES; i++)
-        if (!strcmp(routes[i].path, path) && !strcmp(routes[i].method, method))
+        if (!strcmp(routes[i].method, method) && fits(routes[i].path, request->path, &parameter)) {
+            request->parameter = parameter.text;
+            request->parameter_length = parameter.length;
             return &routes[i];
+        }
     return NULL;
 }
 
@@ -44,9 +80,10 @@ static const struct route *find(const char *method, const char *path)
 static bool methods_of(const char *path, char allow[ALLOW_MAX])
 {
     bool all = !strcmp(path, "*"), get = false, post = false;
+    struct parameter parameter;
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!all && strcmp(routes[i].path, path))
+        if (!all && !fits(routes[i].path, path, &parameter))
             continue;
         get |= !strcmp(routes[i].method, "GET");
         post |= !strcmp(routes[i].method, "POST");
@@ -75,19 +112,23 @@ static enum body_use use_of(const struct route *route, const struct request *req
     bool form = request_is(request, "multipart/form-data") ||
                 (route->forms == ANY_FORM && request_is(request, "application/x-www-form-urlencoded"));
 
-    if (strcmp(route->method, "POST"))
+    if (route->forms == NO_FORM)
         return BODY_DROP;
     return form ? BODY_FORM : BODY_BYTES;
 }
 
 void routes_admit(struct service *service, struct exchange *exchange)
 {
-    (void)service;
-    exchange->route = find(exchange->request.method, exchange->request.path);
-    if (exchange->route)
-        exchange->use = use_of(exchange->route, &exchange->request);
-    else
+    const struct route *route = find(&exchange->request);
+
+    exchange->route = route;
+    if (!route) {
         answer_without_route(&exchange->request, &exchange->response);
+        return;
+    }
+    exchange->use = use_of(route, &exchange->request);
+    if (route->admit)
+        route->admit(service, exchange);
 }
 
 void routes_handle(struct service *service, struct exchange *exchange)

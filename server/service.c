@@ -1,41 +1,102 @@
 #include "server/service.h"
 
-#include "server/answer.h"
 #include "server/cpus.h"
 #include "server/http/exchange.h"
-#include "server/models/model_choice.h"
+#include "server/http/transport.h"
+#include "server/problem.h"
 #include "server/routes.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-enum { RETRY_MS_LEAST = 50, RETRY_MS_MOST = 10000 };
+enum { RETRY_MS_LEAST = 10, RETRY_MS_MOST = 60000 };
 
-static enum esp_status load_model(struct service *service, struct esp_error *err)
+/* ---- callbacks ---- */
+
+static void wake_helpers(void *context, size_t branches)
 {
-    const struct settings *settings = service->settings;
-    struct model_choice choice = {settings->model, settings->kernels, settings->precision};
-    char directory[BUNDLED_PATH_MAX];
-
-    if (model_choice_load(&choice, &service->model, directory, err) != ESP_OK)
-        return ESP_ERROR_MODEL;
-    service->categories = answer_categories(service->model);
-    return service->categories ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    struct service *service = context;
+    bell_ring(service->bell, branches);
 }
 
-/* Each job is in the queue, in an instance's batch, or with one of the I/O threads, which has one at a time. */
+static void wake_everybody(void *context)
+{
+    struct service *service = context;
+    bell_ring(service->bell, SIZE_MAX);
+}
+
+static void report_load(void *context, const struct loader_result *result)
+{
+    (void)context;
+    (void)result;
+}
+
+static void give_up(void *context, struct queue_item *item, enum sweep_verdict why)
+{
+    struct service *service = context;
+    struct job *job = (struct job *)item;
+    struct exchange *exchange = job->exchange;
+
+    if (why == SWEEP_LATE)
+        problem_deadline(&exchange->response, job->options.timeout_ms);
+    else
+        problem_gone(&exchange->response);
+    job_store_give(service->jobs, job);
+    exchange_resume(exchange);
+}
+
+/* ---- up ---- */
+
+/* Each job is in the queue, in an instance's batch, or with one of the I/O threads, which has one at a time, or with
+ * the thread that sweeps. */
 static size_t jobs_needed(const struct service *service)
 {
     return service->settings->queue_depth + service->instances * service->settings->batch +
-           service->settings->io_threads;
+           service->settings->io_threads + 1;
+}
+
+static enum esp_status open_repository(struct service *service, struct esp_error *err)
+{
+    const struct settings *settings = service->settings;
+    struct repository_settings wanted = {.directory = settings->model,
+                                         .default_model = settings->default_model,
+                                         .parts = {.kernels = settings->kernels,
+                                                   .precision = settings->precision,
+                                                   .workers = service->instances,
+                                                   .batch = settings->batch,
+                                                   .cutouts = jobs_needed(service),
+                                                   .on_branches = wake_helpers,
+                                                   .context = service},
+                                         .on_change = wake_everybody,
+                                         .context = service};
+    return repository_open(&service->repository, &wanted, err);
+}
+
+/* The bounds of the queue, and the first word on the pace, are those of the default network. */
+static enum esp_status open_queue(struct service *service, struct esp_error *err)
+{
+    const struct settings *settings = service->settings;
+    struct network *network = repository_take(service->repository, NULL, 0);
+    struct queue_limits limits = {settings->queue_depth, settings->queue_macs};
+
+    if (limits.macs == 0)
+        limits.macs = settings->queue_depth * network->info->macs;
+    pace_add(&service->pace, network->info->macs, network->first_run_ns);
+    repository_release(service->repository, network);
+    service->queue = queue_create(&limits, service->bell);
+    if (!service->queue)
+        return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    return sweep_create(&service->sweep, service->queue, give_up, service, err);
 }
 
 static enum esp_status start_pool(struct service *service, struct esp_error *err)
 {
-    struct pool_parts parts = {.model = service->model,
+    struct pool_parts parts = {.repository = service->repository,
                                .bell = service->bell,
                                .queue = service->queue,
                                .jobs = service->jobs,
                                .metrics = &service->metrics,
+                               .pace = &service->pace,
                                .limits = {service->settings->max_body, service->settings->max_pixels},
                                .instances = service->instances,
                                .batch = service->settings->batch};
@@ -47,16 +108,19 @@ enum esp_status service_open(struct service *service, const struct settings *set
     enum esp_status status;
 
     *service = (struct service){.settings = settings};
+    pace_open(&service->pace);
     service->instances = settings->instances ? settings->instances : cpus_usable();
-    if ((status = load_model(service, err)) != ESP_OK)
-        return status;
     service->bell = bell_create();
-    service->queue = service->bell ? queue_create(settings->queue_depth, service->bell) : NULL;
-    if (!service->queue)
+    if (!service->bell)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
-    status = job_store_create(&service->jobs, service->model, jobs_needed(service), err);
-    return status == ESP_OK ? start_pool(service, err) : status;
+    if ((status = open_repository(service, err)) != ESP_OK || (status = open_queue(service, err)) != ESP_OK ||
+        (status = job_store_create(&service->jobs, service->repository, jobs_needed(service), err)) != ESP_OK ||
+        (status = start_pool(service, err)) != ESP_OK)
+        return status;
+    return loader_start(&service->loader, service->repository, report_load, service, err);
 }
+
+/* ---- states ---- */
 
 void service_ready(struct service *service)
 {
@@ -73,30 +137,64 @@ enum service_state service_state(const struct service *service)
     return (enum service_state)atomic_load(&service->state);
 }
 
+void service_sweep(struct service *service)
+{
+    sweep_once(service->sweep);
+}
+
+void service_reload(struct service *service)
+{
+    loader_ask_all(service->loader);
+}
+
+/* ---- down ---- */
+
+/* The loader may wait for requests to let go of a network, so what waits is answered first. */
 void service_stop(struct service *service)
 {
+    if (service->pool)
+        pool_refuse(service->pool);
+    loader_stop(&service->loader);
     pool_stop(&service->pool);
 }
 
 void service_close(struct service *service)
 {
     service_stop(service);
+    sweep_destroy(&service->sweep);
     job_store_destroy(&service->jobs);
+    repository_close(&service->repository);
     queue_destroy(&service->queue);
     bell_destroy(&service->bell);
-    free(service->categories);
-    service->categories = NULL;
-    esp_model_destroy(&service->model);
+    pace_close(&service->pace);
 }
 
-unsigned service_retry_ms(const struct service *service)
+/* ---- answers ---- */
+
+/* Of what runs already, half is done on average. */
+unsigned service_retry_ms(struct service *service)
 {
-    uint64_t waiting = queue_length(service->queue) + 1;
-    uint64_t ms = metrics_mean_ns(&service->metrics) * waiting / service->instances / 1000000;
+    uint64_t macs = queue_macs(service->queue) + pool_running(service->pool) / 2;
+    double ms = ceil(pace_seconds(&service->pace, macs, (unsigned)service->instances) * 1000);
 
     if (ms < RETRY_MS_LEAST)
         return RETRY_MS_LEAST;
     return ms > RETRY_MS_MOST ? RETRY_MS_MOST : (unsigned)ms;
+}
+
+bool service_busy(struct service *service, enum rejection why, struct response *response)
+{
+    metrics_reject(&service->metrics, why);
+    return problem_busy(response, service_retry_ms(service));
+}
+
+bool service_no_model(struct service *service, const char *name, size_t length, struct response *response)
+{
+    char names[512];
+
+    repository_names(service->repository, names, sizeof names);
+    return problem(response, 404, "there is no model '%.*s'; served are: %s", length < 64 ? (int)length : 64,
+                   name ? name : "", names);
 }
 
 void service_count(struct service *service, const struct exchange *exchange)
@@ -109,7 +207,6 @@ void service_count(struct service *service, const struct exchange *exchange)
         break;
     case 413: metrics_reject(&service->metrics, REJECTED_TOO_LARGE); break;
     case 415: metrics_reject(&service->metrics, REJECTED_MEDIA_TYPE); break;
-    case 429: metrics_reject(&service->metrics, REJECTED_QUEUE_FULL); break;
     case 503:
         if (exchange->request.method[0] == 'P') /* not /readyz, whose 503 is an answer */
             metrics_reject(&service->metrics, REJECTED_DRAINING);

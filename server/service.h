@@ -1,44 +1,61 @@
-/* The service: the network, what waits, who works, and what has been counted. Handlers get it; it knows no HTTP
+/* The service: the networks, what waits, who works, and what has been counted. Handlers get it; it knows no HTTP
  * library. */
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
 
-#include "espalier/model.h"
-#include "server/work/job.h"
-#include "server/metrics/metrics.h"
-#include "server/work/pool.h"
-#include "server/work/queue.h"
 #include "server/config/settings.h"
+#include "server/metrics/metrics.h"
+#include "server/models/loader.h"
+#include "server/work/job.h"
+#include "server/work/pace.h"
+#include "server/work/pool.h"
+#include "server/work/sweep.h"
 
 enum service_state { SERVICE_STARTING, SERVICE_READY, SERVICE_DRAINING };
 
 struct service {
     const struct settings *settings;
     size_t instances;
-    esp_model *model;
+    struct repository *repository;
+    struct loader *loader;
     struct bell *bell;   /* wakes the instances */
     struct queue *queue; /* of struct job */
+    struct sweep *sweep; /* of the queue */
     struct job_store *jobs;
     struct pool *pool;
+    struct pace pace;
     struct metrics metrics;
-    char *categories; /* the answer of GET /categories, which never changes */
     atomic_int state; /* enum service_state */
 };
 
-/* Loads the network and starts the instances; SERVICE_STARTING until service_ready. `settings` must outlive it. After a
- * failure service_close is still due. */
+/* Loads the networks and starts the instances; SERVICE_STARTING until service_ready. `settings` must outlive it. After
+ * a failure service_close is still due. */
 enum esp_status service_open(struct service *service, const struct settings *settings, struct esp_error *err);
 
 void service_ready(struct service *service);
 void service_drain(struct service *service);
 enum service_state service_state(const struct service *service);
 
+/* Looks through what waits, every few hundredths of a second: answers those whose deadline has passed, and drops those
+ * whose client has gone. For one thread. */
+void service_sweep(struct service *service);
+
+/* Has all networks loaded anew, meanwhile. */
+void service_reload(struct service *service);
+
 /* Answers what still waits with 503 and stops the instances; no exchange is suspended any more. */
 void service_stop(struct service *service);
 void service_close(struct service *service);
 
-/* When a refused client had better come back: about the time that the queue needs to be worked off. */
-unsigned service_retry_ms(const struct service *service);
+/* When a refused client had better come back, in milliseconds: by then what waits now will have been worked off, at the
+ * pace of the last seconds. */
+unsigned service_retry_ms(struct service *service);
+
+/* Answers 429, and counts why. Gives false. */
+bool service_busy(struct service *service, enum rejection why, struct response *response);
+
+/* Answers 404: there is no network of that name. Gives false. */
+bool service_no_model(struct service *service, const char *name, size_t length, struct response *response);
 
 /* Counts an answer, and why it refused, if it did. */
 void service_count(struct service *service, const struct exchange *exchange);

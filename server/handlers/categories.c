@@ -1,12 +1,41 @@
 #include "server/handlers/handlers.h"
 #include "server/http/exchange.h"
+#include "server/problem.h"
 #include "server/service.h"
 
 #include <string.h>
 
-/* Written once at start-up; it lives as long as the service, which outlives every connection. */
+/* `?model=NAME` asks for that network's. */
+static const struct field *model_of(const struct request *request)
+{
+    for (size_t i = 0; i < request->query_count; i++)
+        if (request->query[i].name_length == strlen("model") &&
+            !memcmp(request->query[i].name, "model", strlen("model")))
+            return &request->query[i];
+    return NULL;
+}
+
+/* A copy: the network may be replaced, and be gone, before the answer is. */
+static void answer(struct exchange *exchange, const struct network *network)
+{
+    response_begin(&exchange->response, 200, "application/json");
+    if (response_append(&exchange->response, network->categories, strlen(network->categories)))
+        response_header(&exchange->response, "Cache-Control", "no-cache");
+    else
+        problem(&exchange->response, 500, "out of memory");
+}
+
 void handle_categories(struct service *service, struct exchange *exchange)
 {
-    response_static(&exchange->response, 200, "application/json", service->categories, strlen(service->categories));
-    response_header(&exchange->response, "Cache-Control", "no-cache");
+    const struct field *model = model_of(&exchange->request);
+    const char *name = model ? model->value : NULL;
+    size_t length = model ? model->length : 0;
+    struct network *network = repository_take(service->repository, name, length);
+
+    if (!network) {
+        service_no_model(service, name, length, &exchange->response);
+        return;
+    }
+    answer(exchange, network);
+    repository_release(service->repository, network);
 }

@@ -6,19 +6,28 @@
 #include "server/problem.h"
 #include "server/service.h"
 
+static void refuse(struct service *service, enum queue_result why, struct response *response)
+{
+    if (why == QUEUE_CLOSED)
+        problem(response, 503, "the service is shutting down; try again elsewhere");
+    else
+        service_busy(service, why == QUEUE_FULL ? REJECTED_QUEUE_FULL : REJECTED_QUEUE_MACS, response);
+}
+
 /* The connection sleeps before the job is pushed: afterwards an instance may have answered already. */
 static void submit(struct service *service, struct job *job)
 {
     struct exchange *exchange = job->exchange;
 
+    job->waiting.kind = job->network;
+    job->waiting.macs = esp_cutout_cost(job->options.cutout).macs;
+    job->waiting.deadline_ns = job->arrived_ns + job->options.timeout_ms * 1000000;
+    job->waiting.socket = exchange_socket(exchange);
     exchange_suspend(exchange);
-    enum queue_result result = queue_push(service->queue, job);
+    enum queue_result result = queue_push(service->queue, &job->waiting);
     if (result == QUEUE_OK)
         return;
-    if (result == QUEUE_FULL)
-        problem_busy(&exchange->response, service_retry_ms(service));
-    else
-        problem(&exchange->response, 503, "the service is shutting down; try again elsewhere");
+    refuse(service, result, &exchange->response);
     job_store_give(service->jobs, job);
     exchange_resume(exchange);
 }
@@ -33,8 +42,14 @@ static struct job *begin(struct service *service, struct exchange *exchange)
     }
     job->exchange = exchange;
     job->arrived_ns = clock_now();
-    options_begin(&job->options, service->settings->timeout_ms);
     return job;
+}
+
+/* A full queue is full whatever the request turns out to be: its body is not even collected. */
+void admit_classify(struct service *service, struct exchange *exchange)
+{
+    if (queue_full(service->queue))
+        refuse(service, QUEUE_FULL, &exchange->response);
 }
 
 void handle_classify(struct service *service, struct exchange *exchange)
@@ -43,7 +58,7 @@ void handle_classify(struct service *service, struct exchange *exchange)
 
     if (!job)
         return;
-    if (input_read(&exchange->request, job, true, &exchange->response))
+    if (input_read(service, &exchange->request, job, true, &exchange->response))
         submit(service, job);
     else
         job_store_give(service->jobs, job);
@@ -56,7 +71,7 @@ void handle_cost(struct service *service, struct exchange *exchange)
 
     if (!job)
         return;
-    if (input_read(&exchange->request, job, false, &exchange->response))
+    if (input_read(service, &exchange->request, job, false, &exchange->response))
         answer_cost(job->options.cutout, &exchange->response);
     job_store_give(service->jobs, job);
 }

@@ -8,11 +8,17 @@ struct service;
 
 void handle_page(struct service *service, struct exchange *exchange);
 void handle_openapi(struct service *service, struct exchange *exchange);
+/* Before the body is read: may answer already. */
+void admit_classify(struct service *service, struct exchange *exchange);
+
 void handle_classify(struct service *service, struct exchange *exchange);
 void handle_cost(struct service *service, struct exchange *exchange);
 void handle_categories(struct service *service, struct exchange *exchange);
 void handle_healthz(struct service *service, struct exchange *exchange);
 void handle_readyz(struct service *service, struct exchange *exchange);
 void handle_metrics(struct service *service, struct exchange *exchange);
+void handle_index(struct service *service, struct exchange *exchange);
+void handle_load(struct service *service, struct exchange *exchange);
+void handle_unload(struct service *service, struct exchange *exchange);
 
 #endif

@@ -7,6 +7,63 @@
 
 #include <string.h>
 
+static bool is(const struct field *field, const char *name)
+{
+    return field->name_length == strlen(name) && !memcmp(field->name, name, field->name_length);
+}
+
+static const struct field *find(const struct field *fields, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is(&fields[i], name))
+            return &fields[i];
+    return NULL;
+}
+
+/* ---- which network ---- */
+
+/* Where JSON can stand: the body, or a form's field for it. */
+static bool open_document(const struct request *request, struct job *job, bool with_image, struct response *response)
+{
+    const struct field *options = find(request->form, request->form_count, "options");
+
+    if (options)
+        return document_open(&job->document, options->value, options->length, response);
+    if (request->form || !request_is(request, "application/json") || (!request->size && !with_image))
+        return true;
+    return request->size ? document_open(&job->document, request->body, request->size, response)
+                         : problem(response, 400, "the body is empty; send JSON with an image");
+}
+
+/* The other options name nodes of the network, so this one is looked for first, wherever it may stand. NULL: nowhere.
+ */
+static const char *find_model(const struct request *request, const struct job *job, size_t *length)
+{
+    const struct field *field = find(request->query, request->query_count, "model");
+
+    if (!field)
+        field = find(request->form, request->form_count, "model");
+    if (!field)
+        return job->document.root ? document_text(&job->document, "model", length) : NULL;
+    *length = field->length;
+    return field->value;
+}
+
+static bool choose_network(struct service *service, const struct request *request, struct job *job,
+                           struct response *response)
+{
+    size_t length = 0;
+    const char *name = find_model(request, job, &length);
+
+    if (job_choose(service->jobs, job, name, length)) {
+        options_begin(&job->options, service->settings->timeout_ms);
+        return true;
+    }
+    return service_no_model(service, name, length, response);
+}
+
+/* ---- the query ---- */
+
 static bool read_query(const struct request *request, struct job *job, struct response *response)
 {
     for (size_t i = 0; i < request->query_count; i++)
@@ -17,13 +74,11 @@ static bool read_query(const struct request *request, struct job *job, struct re
 
 /* ---- JSON ---- */
 
-static bool read_json(const struct request *request, struct job *job, bool with_image, struct response *response)
+static bool read_json(struct job *job, bool with_image, struct response *response)
 {
     const char *text = NULL;
     size_t length = 0;
 
-    if (!document_open(&job->document, request->body, request->size, response))
-        return false;
     if (with_image && !document_take_text(&job->document, "image", &text, &length, response))
         return false;
     if (with_image && length == 0)
@@ -33,21 +88,6 @@ static bool read_json(const struct request *request, struct job *job, bool with_
 }
 
 /* ---- forms ---- */
-
-static bool is(const struct field *field, const char *name)
-{
-    return field->name_length == strlen(name) && !memcmp(field->name, name, field->name_length);
-}
-
-static bool read_options_field(const struct field *field, struct job *job, struct response *response)
-{
-    struct document document;
-    bool read = document_open(&document, field->value, field->length, response) &&
-                document_options(&document, &job->options, response);
-
-    document_close(&document);
-    return read;
-}
 
 static bool read_image_field(const struct field *field, struct job *job, struct response *response)
 {
@@ -68,7 +108,7 @@ static bool read_form(const struct request *request, struct job *job, bool with_
             read = read_image_field(field, job, response);
         else if (is(field, "options"))
             read = documents++ ? problem(response, 422, "the field options is given twice")
-                               : read_options_field(field, job, response);
+                               : document_options(&job->document, &job->options, response);
         else
             read = options_text(&job->options, field, response);
         if (!read)
@@ -104,15 +144,16 @@ static bool read_body(const struct request *request, struct job *job, bool with_
 {
     if (request->form)
         return read_form(request, job, with_image, response);
-    if (request_is(request, "application/json") && (request->size || with_image))
-        return request->size ? read_json(request, job, with_image, response)
-                             : problem(response, 400, "the body is empty; send JSON with an image");
+    if (job->document.root)
+        return read_json(job, with_image, response);
     return read_bytes(request, job, with_image, response);
 }
 
-bool input_read(const struct request *request, struct job *job, bool with_image, struct response *response)
+bool input_read(struct service *service, const struct request *request, struct job *job, bool with_image,
+                struct response *response)
 {
     job->image = (struct image_source){0};
-    return read_query(request, job, response) && read_body(request, job, with_image, response) &&
+    return open_document(request, job, with_image, response) && choose_network(service, request, job, response) &&
+           read_query(request, job, response) && read_body(request, job, with_image, response) &&
            (!with_image || check_image(&job->image, response)) && options_finish(&job->options, response);
 }

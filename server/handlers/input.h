@@ -3,11 +3,12 @@
 #define SERVER_HANDLERS_INPUT_H
 
 #include "server/http/exchange.h"
-#include "server/work/job.h"
+#include "server/service.h"
 
-/* Reads everything into the job (its options, image and document), whose options have begun. The picture must be there
+/* Reads everything into the job: the network that it asks, its options, image and document. The picture must be there
  * for `with_image`, and must not be there otherwise. Answers with a problem and gives false where something is wrong.
  */
-bool input_read(const struct request *request, struct job *job, bool with_image, struct response *response);
+bool input_read(struct service *service, const struct request *request, struct job *job, bool with_image,
+                struct response *response);
 
 #endif

@@ -9,19 +9,17 @@
 #include <pthread.h>
 #include <stdio_ext.h>
 
-static struct metrics_view view_of(const struct service *service)
+static struct metrics_view view_of(const struct service *service, const struct network *network)
 {
-    const struct esp_model_info *info = esp_model_info(service->model);
-
     return (struct metrics_view){.route = routes_name,
                                  .queue_depth = queue_length(service->queue),
-                                 .queue_capacity = queue_capacity(service->queue),
+                                 .queue_capacity = queue_limits(service->queue)->items,
                                  .instances = service->instances,
                                  .ready = service_state(service) == SERVICE_READY,
                                  .version = ESP_VERSION,
-                                 .kernels = info->kernels,
-                                 .precision = info->precision,
-                                 .model = info->name};
+                                 .kernels = network->info->kernels,
+                                 .precision = network->info->precision,
+                                 .model = network->info->name};
 }
 
 /* ---- a stream whose text becomes the body of an answer ---- */
@@ -54,13 +52,15 @@ static bool print(const struct metrics *metrics, const struct metrics_view *view
 
 void handle_metrics(struct service *service, struct exchange *exchange)
 {
-    struct metrics_view view = view_of(service);
+    struct network *network = repository_take(service->repository, NULL, 0);
+    struct metrics_view view = view_of(service, network);
 
     response_begin(&exchange->response, 200, "text/plain; version=0.0.4; charset=utf-8");
     pthread_mutex_lock(&lock);
     written = &exchange->response;
     bool complete = print(&service->metrics, &view);
     pthread_mutex_unlock(&lock);
+    repository_release(service->repository, network);
     if (complete)
         response_header(&exchange->response, "Cache-Control", "no-store");
     else

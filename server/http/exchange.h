@@ -21,6 +21,9 @@ struct field {
 struct request {
     const char *method, *path;   /* the path is decoded and has no query */
     const char *content_type;    /* "" where there is none */
+    const char *authorization;   /* likewise; a secret */
+    const char *parameter;       /* what stands for the {name} of the route's path, in `path`; NULL where there is none */
+    size_t parameter_length;
     char id[REQUEST_ID_MAX + 1]; /* the client's, or one of our own */
     struct field query[REQUEST_FIELDS_MAX];
     size_t query_count;

@@ -94,6 +94,12 @@ void exchange_resume(struct exchange *exchange)
     MHD_resume_connection(((struct conversation *)exchange)->connection);
 }
 
+int exchange_socket(const struct exchange *exchange)
+{
+    const struct conversation *talk = (const struct conversation *)exchange;
+    return MHD_get_connection_info(talk->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 /* ---- answers ---- */
 
 /* Answers to POST, and errors, are of the moment; for the others the handler says how long they keep. */
@@ -154,10 +160,17 @@ static enum MHD_Result add_query(void *context, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
+/* "" where there is none. */
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+    return value ? value : "";
+}
+
 static void read_request(struct conversation *talk, const char *method, const char *path)
 {
     struct request *request = &talk->exchange.request;
-    const char *id = NULL, *type;
+    const char *id = NULL;
     size_t id_length = 0;
 
     request->method = method;
@@ -165,8 +178,8 @@ static void read_request(struct conversation *talk, const char *method, const ch
     MHD_lookup_connection_value_n(talk->connection, MHD_HEADER_KIND, "X-Request-Id", strlen("X-Request-Id"), &id,
                                   &id_length);
     request_id_choose(request->id, id, id_length);
-    type = MHD_lookup_connection_value(talk->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
-    request->content_type = type ? type : "";
+    request->content_type = header(talk->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->authorization = header(talk->connection, MHD_HTTP_HEADER_AUTHORIZATION);
     MHD_get_connection_values_n(talk->connection, MHD_GET_ARGUMENT_KIND, add_query, &talk->exchange);
 }
 

@@ -51,4 +51,7 @@ void exchange_suspend(struct exchange *exchange);
 /* The answer is in exchange->response. Whoever calls this must not touch the exchange afterwards. Thread-safe. */
 void exchange_resume(struct exchange *exchange);
 
+/* The socket of the client; valid while the exchange is suspended. */
+int exchange_socket(const struct exchange *exchange);
+
 #endif

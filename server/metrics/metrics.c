@@ -5,7 +5,7 @@
 static const unsigned codes[METRICS_CODES] = {200, 204, 400, 404, 405, 413, 415, 422, 429, 500, 503, 504, 0};
 
 static const char *const reasons[REJECTIONS] = {
-    [REJECTED_QUEUE_FULL] = "queue_full", [REJECTED_DEADLINE] = "deadline",     [REJECTED_DRAINING] = "draining",
+    [REJECTED_QUEUE_FULL] = "queue_full", [REJECTED_QUEUE_MACS] = "queue_macs", [REJECTED_DEADLINE] = "deadline",     [REJECTED_DRAINING] = "draining",
     [REJECTED_TOO_LARGE] = "too_large",   [REJECTED_MEDIA_TYPE] = "media_type", [REJECTED_FRAMING] = "framing",
 };
 
@@ -60,17 +60,9 @@ void metrics_begin(struct metrics *metrics)
     atomic_fetch_add_explicit(&metrics->instances_busy, 1, memory_order_relaxed);
 }
 
-void metrics_end(struct metrics *metrics, uint64_t ns, size_t jobs)
+void metrics_end(struct metrics *metrics)
 {
-    add(&metrics->busy_ns, ns);
-    add(&metrics->jobs, jobs);
     atomic_fetch_sub_explicit(&metrics->instances_busy, 1, memory_order_relaxed);
-}
-
-uint64_t metrics_mean_ns(const struct metrics *metrics)
-{
-    uint64_t jobs = get(&metrics->jobs);
-    return jobs ? get(&metrics->busy_ns) / jobs : 0;
 }
 
 static void print_head(FILE *out, const char *name, const char *type, const char *help)

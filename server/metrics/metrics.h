@@ -18,6 +18,7 @@ enum { METRICS_ROUTES_MAX = 32, METRICS_CODES = 13 };
 
 enum rejection {
     REJECTED_QUEUE_FULL,
+    REJECTED_QUEUE_MACS,
     REJECTED_DEADLINE,
     REJECTED_DRAINING,
     REJECTED_TOO_LARGE,
@@ -33,7 +34,6 @@ struct metrics {
     atomic_uint_least64_t macs, macs_full, predictions;
     atomic_uint_least64_t runs[ESP_BATCH_MAX]; /* by images, from 1 */
     atomic_uint_least64_t helped;
-    atomic_uint_least64_t busy_ns, jobs; /* time of instances, and the jobs that took it */
     atomic_uint_least32_t instances_busy;
 };
 
@@ -57,12 +57,9 @@ void metrics_help(struct metrics *metrics);
 /* One image went through: what it cost, beside the whole network's MACs, and what came out. */
 void metrics_image(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions);
 
-/* An instance begins with what it has taken; has run `jobs` of it and finished after `ns` nanoseconds. */
+/* An instance begins with what it has taken; has finished with it. */
 void metrics_begin(struct metrics *metrics);
-void metrics_end(struct metrics *metrics, uint64_t ns, size_t jobs);
-
-/* Mean time that an instance needed for a job, in nanoseconds; 0 before the first. */
-uint64_t metrics_mean_ns(const struct metrics *metrics);
+void metrics_end(struct metrics *metrics);
 
 void metrics_print(const struct metrics *metrics, const struct metrics_view *view, FILE *out);
 

@@ -4,6 +4,7 @@
 #include "server/clock.h"
 #include "server/http/transport.h"
 #include "server/problem.h"
+#include "server/work/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +64,9 @@ static bool decode_text(struct desk *desk, struct image_source *image, struct re
 /* Decodes the image of seat `index` into its place in the instance. */
 static bool decode_image(struct desk *desk, size_t index)
 {
-    const struct esp_input_info *input = &esp_model_info(desk->parts->model)->input;
     struct seat *seat = &desk->seats[index];
+    struct network *network = seat->job->network;
+    float *room = esp_instance_input(network->places[desk->number].instance, index);
     struct image_source *image = &seat->job->image;
     struct response *response = &seat->job->exchange->response;
     struct esp_image_report report;
@@ -74,8 +76,8 @@ static bool decode_image(struct desk *desk, size_t index)
     if (!decode_text(desk, image, response))
         return false;
     seat->times.decode = seconds(begin, clock_now());
-    if (esp_decoder_decode(desk->decoder, image->bytes, image->size, input, esp_instance_input(desk->instance, index),
-                           &report, &err) != ESP_OK)
+    if (esp_decoder_decode(desk->decoder, image->bytes, image->size, &network->info->input, room, &report, &err) !=
+        ESP_OK)
         return problem_engine(response, &err);
     seat->times.decode += report.decode_seconds;
     seat->times.preprocess = report.preprocess_seconds;
@@ -84,16 +86,17 @@ static bool decode_image(struct desk *desk, size_t index)
 
 /* ---- taking seats ---- */
 
-/* A job that nobody waits for any more costs no engine time. */
+/* A job that nobody waits for any more costs no engine time. The sweep may not have come round yet. */
 static bool too_late(const struct desk *desk, const struct job *job, uint64_t now)
 {
     struct response *response = &job->exchange->response;
 
     if (atomic_load(desk->parts->stopping))
         return !problem(response, 503, "the service is shutting down; try again elsewhere");
-    if (now - job->arrived_ns > job->options.timeout_ms * 1000000)
-        return !problem(response, 504, "the request has waited longer than its %llu ms",
-                        (unsigned long long)job->options.timeout_ms);
+    if (now > job->waiting.deadline_ns)
+        return !problem_deadline(response, job->options.timeout_ms);
+    if (sweep_socket_gone(job->waiting.socket))
+        return !problem_gone(response);
     return false;
 }
 
@@ -121,25 +124,26 @@ static size_t take_seats(struct desk *desk, struct job **jobs, size_t count)
 
 /* ---- running and answering ---- */
 
-static bool run(struct desk *desk, size_t count, struct esp_error *err)
+static bool run(struct desk *desk, const struct network *network, size_t count, struct esp_error *err)
 {
-    size_t nodes = esp_model_info(desk->parts->model)->nodes;
+    const struct network_place *place = &network->places[desk->number];
 
     for (size_t i = 0; i < count; i++)
         desk->engine[i] = (struct esp_job){.cutout = desk->seats[i].job->options.cutout,
-                                           .input = esp_instance_input(desk->instance, i),
-                                           .scores = desk->scores + i * nodes};
-    return esp_instance_run(desk->instance, desk->engine, count, err) == ESP_OK;
+                                           .input = esp_instance_input(place->instance, i),
+                                           .scores = place->scores + i * network->info->nodes};
+    return esp_instance_run(place->instance, desk->engine, count, err) == ESP_OK;
 }
 
 static void answer(struct desk *desk, size_t index, size_t batch)
 {
-    const struct esp_model_info *info = esp_model_info(desk->parts->model);
     const struct esp_job *ran = &desk->engine[index];
     struct job *job = desk->seats[index].job;
+    const struct esp_model_info *info = job->network->info;
+    struct esp_prediction *predictions = job->network->places[desk->number].predictions;
     struct times *times = &desk->seats[index].times;
     size_t top = job->options.top < info->categories ? (size_t)job->options.top : info->categories;
-    size_t count = esp_predict(ran->cutout, ran->scores, top, desk->predictions);
+    size_t count = esp_predict(ran->cutout, ran->scores, top, predictions);
 
     times->trunk = ran->trunk_seconds;
     times->branches = ran->branches_seconds;
@@ -147,7 +151,7 @@ static void answer(struct desk *desk, size_t index, size_t batch)
     struct answer given = {.request_id = job->exchange->request.id,
                            .cutout = ran->cutout,
                            .scores = ran->scores,
-                           .predictions = desk->predictions,
+                           .predictions = predictions,
                            .count = count,
                            .groups = job->options.groups,
                            .cost = ran->cost,
@@ -158,15 +162,17 @@ static void answer(struct desk *desk, size_t index, size_t batch)
 }
 
 /* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of
- * them take this CPU away as often. */
-static void run_and_answer(struct desk *desk, size_t count)
+ * them take this CPU away as often. Gives the MACs that ran. */
+static uint64_t run_and_answer(struct desk *desk, size_t count)
 {
     struct esp_error err = {0};
-    bool good = run(desk, count, &err);
+    bool good = run(desk, desk->seats[0].job->network, count, &err);
+    uint64_t macs = 0;
 
     metrics_run(desk->parts->metrics, count);
     for (size_t i = 0; i < count; i++) {
         struct job *job = desk->seats[i].job;
+        macs += desk->engine[i].cost.macs;
         if (good)
             answer(desk, i, count);
         else
@@ -174,32 +180,38 @@ static void run_and_answer(struct desk *desk, size_t count)
     }
     for (size_t i = 0; i < count; i++)
         finish(desk, desk->seats[i].job);
+    return macs;
+}
+
+static uint64_t macs_of(struct job *const *jobs, size_t count)
+{
+    uint64_t macs = 0;
+    for (size_t i = 0; i < count; i++)
+        macs += jobs[i]->waiting.macs;
+    return macs;
 }
 
 void desk_answer(struct desk *desk, struct job **jobs, size_t count)
 {
-    uint64_t begin = clock_now();
+    uint64_t begin = clock_now(), expected = macs_of(jobs, count);
 
     metrics_begin(desk->parts->metrics);
+    atomic_fetch_add(desk->parts->running, expected);
     size_t taken = take_seats(desk, jobs, count);
-    if (taken > 0)
-        run_and_answer(desk, taken);
-    metrics_end(desk->parts->metrics, clock_now() - begin, taken);
+    uint64_t ran = taken > 0 ? run_and_answer(desk, taken) : 0;
+    atomic_fetch_sub(desk->parts->running, expected);
+    metrics_end(desk->parts->metrics);
+    pace_add(desk->parts->pace, ran, clock_now() - begin);
 }
 
 /* ---- life ---- */
 
-enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp_instance *instance,
-                          struct esp_error *err)
+enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, size_t number, struct esp_error *err)
 {
-    const struct esp_model_info *info = esp_model_info(parts->model);
-
-    *desk = (struct desk){.parts = parts, .instance = instance};
+    *desk = (struct desk){.parts = parts, .number = number};
     desk->seats = calloc(parts->batch, sizeof *desk->seats);
     desk->engine = calloc(parts->batch, sizeof *desk->engine);
-    desk->scores = calloc(parts->batch * info->nodes, sizeof *desk->scores);
-    desk->predictions = calloc(info->categories, sizeof *desk->predictions);
-    if (!desk->seats || !desk->engine || !desk->scores || !desk->predictions)
+    if (!desk->seats || !desk->engine)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
     return esp_decoder_create(&desk->decoder, &parts->limits, err);
 }
@@ -209,8 +221,6 @@ void desk_close(struct desk *desk)
     esp_decoder_destroy(&desk->decoder);
     free(desk->seats);
     free(desk->engine);
-    free(desk->scores);
-    free(desk->predictions);
     free(desk->bytes);
     *desk = (struct desk){0};
 }

@@ -5,19 +5,19 @@
 #define SERVER_WORK_DESK_H
 
 #include "espalier/image.h"
-#include "espalier/instance.h"
-#include "espalier/predict.h"
 #include "server/answer.h"
 #include "server/metrics/metrics.h"
 #include "server/work/job.h"
+#include "server/work/pace.h"
 
 #include <stdatomic.h>
 
 /* What all desks share; it must outlive them. */
 struct desk_parts {
-    const esp_model *model;
     struct job_store *jobs;
     struct metrics *metrics;
+    struct pace *pace;
+    atomic_uint_least64_t *running; /* MACs that the instances are at work on */
     struct esp_image_limits limits;
     size_t batch;                /* the most requests at a time */
     const atomic_bool *stopping; /* from then on requests are refused */
@@ -31,23 +31,20 @@ struct seat {
 
 struct desk {
     const struct desk_parts *parts;
-    esp_instance *instance; /* not the desk's own; of parts->batch images */
+    size_t number; /* the worker's: its place in each network */
     esp_decoder *decoder;
-    struct seat *seats;                 /* [batch] */
-    struct esp_job *engine;             /* [batch], the seats as the engine sees them */
-    float *scores;                      /* [batch][nodes] */
-    struct esp_prediction *predictions; /* [categories] */
-    uint8_t *bytes;                     /* [capacity], a decoded base64 text */
+    struct seat *seats;     /* [batch] */
+    struct esp_job *engine; /* [batch], the seats as the engine sees them */
+    uint8_t *bytes;         /* [capacity], a decoded base64 text */
     size_t capacity;
 };
 
 /* Whatever it returns, desk_close is due. A desk that is all zero is closed. */
-enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp_instance *instance,
-                          struct esp_error *err);
+enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, size_t number, struct esp_error *err);
 void desk_close(struct desk *desk);
 
-/* Answers `count` requests, at most parts->batch, and resumes their exchanges: those that have to be refused before the
- * network runs, the others after it. One that fails takes nothing from the others. */
+/* Answers `count` requests of one network, at most parts->batch, and resumes their exchanges: those that have to be
+ * refused before the network runs, the others after it. One that fails takes nothing from the others. */
 void desk_answer(struct desk *desk, struct job **jobs, size_t count);
 
 #endif

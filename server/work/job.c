@@ -4,38 +4,33 @@
 #include <stdlib.h>
 
 struct job_store {
+    struct repository *repository;
     pthread_mutex_t lock;
     struct job *free; /* a list */
-    size_t count;
-    struct job jobs[]; /* [count] */
+    struct job jobs[];
 };
 
-enum esp_status job_store_create(struct job_store **store, const esp_model *model, size_t count, struct esp_error *err)
+enum esp_status job_store_create(struct job_store **store, struct repository *repository, size_t count,
+                                 struct esp_error *err)
 {
     struct job_store *made = calloc(1, sizeof *made + count * sizeof made->jobs[0]);
-    enum esp_status status = ESP_OK;
 
     *store = made;
     if (!made)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    made->repository = repository;
     pthread_mutex_init(&made->lock, NULL);
-    made->count = count;
-    for (size_t i = 0; i < count && status == ESP_OK; i++) {
-        status = esp_cutout_create(&made->jobs[i].options.cutout, model, err);
+    for (size_t i = 0; i < count; i++) {
         made->jobs[i].next = made->free;
         made->free = &made->jobs[i];
     }
-    if (status != ESP_OK)
-        job_store_destroy(store);
-    return status;
+    return ESP_OK;
 }
 
 void job_store_destroy(struct job_store **store)
 {
     if (!*store)
         return;
-    for (size_t i = 0; i < (*store)->count; i++)
-        esp_cutout_destroy(&(*store)->jobs[i].options.cutout);
     pthread_mutex_destroy(&(*store)->lock);
     free(*store);
     *store = NULL;
@@ -51,9 +46,29 @@ struct job *job_store_take(struct job_store *store)
     return job;
 }
 
+bool job_choose(struct job_store *store, struct job *job, const char *name, size_t length)
+{
+    struct network *network = repository_take(store->repository, name, length);
+    esp_cutout *cutout = network ? network_cutout_take(network) : NULL;
+
+    if (!cutout) {
+        if (network)
+            repository_release(store->repository, network);
+        return false;
+    }
+    job->network = network;
+    job->options.cutout = cutout;
+    return true;
+}
+
 void job_store_give(struct job_store *store, struct job *job)
 {
     document_close(&job->document);
+    if (job->network) {
+        network_cutout_give(job->network, job->options.cutout);
+        repository_release(store->repository, job->network);
+        job->network = NULL;
+    }
     pthread_mutex_lock(&store->lock);
     job->next = store->free;
     store->free = job;

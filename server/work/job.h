@@ -1,14 +1,14 @@
 /* A classify request on its way from the I/O thread to an instance and back.
  *
  * Jobs are made at start-up, as many as can be in use at a time, and used over and over: what waits in the queue, what
- * the instances work at, and what the I/O threads prepare. So there is always one to take, and making a cutout costs no
- * allocation. */
+ * the instances work at, and what the I/O threads prepare. So there is always one to take. */
 #ifndef SERVER_WORK_JOB_H
 #define SERVER_WORK_JOB_H
 
-#include "espalier/cutout.h"
+#include "server/models/repository.h"
 #include "server/options.h"
 #include "server/options_json.h"
+#include "server/work/queue.h"
 
 struct exchange;
 
@@ -19,10 +19,12 @@ struct image_source {
 };
 
 struct job {
+    struct queue_item waiting; /* comes first: the two have one address. Its kind is the network */
     struct exchange *exchange;
-    struct options options;    /* with the cutout */
+    struct network *network;   /* held; NULL while it isn't known */
+    struct options options;    /* with a cutout of the network */
     struct image_source image; /* points into the exchange or the document */
-    struct document document;  /* a JSON body, kept while `image` points into it; or none */
+    struct document document;  /* JSON of the body, kept while `image` points into it; or none */
     uint64_t arrived_ns;
     struct job *next; /* in the store */
 };
@@ -30,12 +32,17 @@ struct job {
 struct job_store;
 
 /* Thread-safe, but for create and destroy. job_store_take never fails as long as there are `count` or fewer in use;
- * gives NULL otherwise. */
-enum esp_status job_store_create(struct job_store **store, const esp_model *model, size_t count, struct esp_error *err);
+ * gives NULL otherwise. The repository must outlive the store. */
+enum esp_status job_store_create(struct job_store **store, struct repository *repository, size_t count,
+                                 struct esp_error *err);
 void job_store_destroy(struct job_store **store);
 struct job *job_store_take(struct job_store *store);
 
-/* Gives the job back, and frees its document. */
+/* Has the job ask the network of that name, or the default one where `name` is NULL. False where there is none, or no
+ * cutout of it is left. Once for each job. */
+bool job_choose(struct job_store *store, struct job *job, const char *name, size_t length);
+
+/* Gives the job back, frees its document, and releases its network. */
 void job_store_give(struct job_store *store, struct job *job);
 
 #endif

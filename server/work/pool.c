@@ -1,6 +1,5 @@
 #include "server/work/pool.h"
 
-#include "espalier/crew.h"
 #include "espalier/limits.h"
 #include "server/clock.h"
 
@@ -14,36 +13,72 @@ enum { LOOK_NS = 100000 };
 struct worker {
     pthread_t thread;
     bool running;
+    size_t number;
     struct pool *pool;
-    esp_instance *instance; /* the crew's */
     struct desk desk;
-    void *jobs[ESP_BATCH_MAX];
+    struct queue_item *jobs[ESP_BATCH_MAX];
+    struct network *networks[REPOSITORY_MAX]; /* held: those that it helps with */
+    size_t network_count;
+    unsigned networks_seen; /* repository_changes() when they were taken */
 };
 
 struct pool {
     struct pool_parts parts;
     struct desk_parts desk_parts;
-    esp_crew *crew;
     atomic_bool stopping;
-    atomic_size_t free;      /* workers that neither answer nor help */
+    atomic_size_t free; /* workers that neither answer nor help */
+    atomic_uint_least64_t running;
     struct worker workers[]; /* [parts.instances] */
 };
 
+/* ---- a worker's networks ---- */
+
+static void release_networks(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->network_count; i++)
+        repository_release(worker->pool->parts.repository, worker->networks[i]);
+    worker->network_count = 0;
+}
+
+/* What has been replaced is let go, so that its memory can be given back. */
+static void follow_networks(struct worker *worker)
+{
+    struct repository *repository = worker->pool->parts.repository;
+    unsigned changes = repository_changes(repository);
+
+    if (worker->network_count && changes == worker->networks_seen)
+        return;
+    release_networks(worker);
+    worker->networks_seen = changes;
+    worker->network_count = repository_take_all(repository, worker->networks);
+}
+
 /* ---- a worker ---- */
+
+static bool help_in(struct worker *worker, esp_instance *instance)
+{
+    struct pool *pool = worker->pool;
+
+    if (!esp_crew_wants_help(instance))
+        return false;
+    uint64_t begin = clock_now();
+    atomic_fetch_sub(&pool->free, 1);
+    bool helped = esp_crew_help(instance);
+    atomic_fetch_add(&pool->free, 1);
+    if (helped) {
+        metrics_help(pool->parts.metrics);
+        pace_add(pool->parts.pace, 0, clock_now() - begin);
+    }
+    return helped;
+}
 
 /* Takes over a branch of somebody's run, if there is one. */
 static bool help(struct worker *worker)
 {
-    struct pool *pool = worker->pool;
-
-    if (!esp_crew_wants_help(worker->instance))
-        return false;
-    atomic_fetch_sub(&pool->free, 1);
-    bool helped = esp_crew_help(worker->instance);
-    atomic_fetch_add(&pool->free, 1);
-    if (helped)
-        metrics_help(pool->parts.metrics);
-    return helped;
+    for (size_t i = 0; i < worker->network_count; i++)
+        if (help_in(worker, worker->networks[i]->places[worker->number].instance))
+            return true;
+    return false;
 }
 
 /* Whether looking on is no use: everyone else is free, too, or nothing has come for a while. */
@@ -60,6 +95,7 @@ static size_t find_jobs(struct worker *worker)
 
     for (uint64_t since = clock_now();;) {
         unsigned heard = bell_listen(parts->bell);
+        follow_networks(worker);
         size_t count = queue_take(parts->queue, worker->jobs, parts->batch, atomic_load(&pool->free));
         if (count > 0 || queue_over(parts->queue))
             return count;
@@ -81,19 +117,14 @@ static void *work_on(void *context)
 
     for (size_t count; (count = find_jobs(worker)) > 0;) {
         atomic_fetch_sub(&pool->free, 1);
-        desk_answer(&worker->desk, (struct job **)worker->jobs, count);
+        desk_answer(&worker->desk, (struct job **)worker->jobs, count); /* a job begins with its queue_item */
         atomic_fetch_add(&pool->free, 1);
     }
+    release_networks(worker);
     return NULL;
 }
 
 /* ---- life ---- */
-
-static void wake_helpers(void *context, size_t branches)
-{
-    struct pool *pool = context;
-    bell_ring(pool->parts.bell, branches);
-}
 
 static struct pool *make_pool(const struct pool_parts *parts)
 {
@@ -102,9 +133,10 @@ static struct pool *make_pool(const struct pool_parts *parts)
     if (!made)
         return NULL;
     made->parts = *parts;
-    made->desk_parts = (struct desk_parts){.model = parts->model,
-                                           .jobs = parts->jobs,
+    made->desk_parts = (struct desk_parts){.jobs = parts->jobs,
                                            .metrics = parts->metrics,
+                                           .pace = parts->pace,
+                                           .running = &made->running,
                                            .limits = parts->limits,
                                            .batch = parts->batch,
                                            .stopping = &made->stopping};
@@ -117,8 +149,8 @@ static enum esp_status make_worker(struct pool *pool, size_t number, struct esp_
     struct worker *worker = &pool->workers[number];
 
     worker->pool = pool;
-    worker->instance = esp_crew_instance(pool->crew, number);
-    enum esp_status status = desk_open(&worker->desk, &pool->desk_parts, worker->instance, err);
+    worker->number = number;
+    enum esp_status status = desk_open(&worker->desk, &pool->desk_parts, number, err);
     if (status != ESP_OK)
         return status;
     if (pthread_create(&worker->thread, NULL, work_on, worker))
@@ -130,13 +162,11 @@ static enum esp_status make_worker(struct pool *pool, size_t number, struct esp_
 enum esp_status pool_start(struct pool **pool, const struct pool_parts *parts, struct esp_error *err)
 {
     struct pool *made = make_pool(parts);
+    enum esp_status status = ESP_OK;
 
     *pool = made;
     if (!made)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
-    enum esp_status status = esp_crew_create(&made->crew, parts->model, parts->instances, parts->batch, err);
-    if (status == ESP_OK)
-        esp_crew_on_branches(made->crew, wake_helpers, made);
     for (size_t i = 0; i < parts->instances && status == ESP_OK; i++)
         status = make_worker(made, i, err);
     if (status != ESP_OK)
@@ -144,18 +174,27 @@ enum esp_status pool_start(struct pool **pool, const struct pool_parts *parts, s
     return status;
 }
 
+void pool_refuse(struct pool *pool)
+{
+    atomic_store(&pool->stopping, true);
+    queue_close(pool->parts.queue);
+}
+
 void pool_stop(struct pool **pool)
 {
     if (!*pool)
         return;
-    atomic_store(&(*pool)->stopping, true);
-    queue_close((*pool)->parts.queue);
+    pool_refuse(*pool);
     for (size_t i = 0; i < (*pool)->parts.instances; i++)
         if ((*pool)->workers[i].running)
             pthread_join((*pool)->workers[i].thread, NULL);
     for (size_t i = 0; i < (*pool)->parts.instances; i++)
         desk_close(&(*pool)->workers[i].desk);
-    esp_crew_destroy(&(*pool)->crew);
     free(*pool);
     *pool = NULL;
+}
+
+uint64_t pool_running(struct pool *pool)
+{
+    return atomic_load(&pool->running);
 }

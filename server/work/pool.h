@@ -14,11 +14,12 @@ struct pool;
 
 /* All of these must outlive the pool. */
 struct pool_parts {
-    const esp_model *model;
-    struct bell *bell;   /* rings when there is something to do */
-    struct queue *queue; /* of struct job; rings the bell */
+    struct repository *repository; /* its networks have as many workers */
+    struct bell *bell;             /* rings when there is something to do, and when the networks have changed */
+    struct queue *queue;           /* of struct job; rings the bell */
     struct job_store *jobs;
     struct metrics *metrics;
+    struct pace *pace;
     struct esp_image_limits limits;
     size_t instances;
     size_t batch; /* the most requests that run together */
@@ -26,8 +27,13 @@ struct pool_parts {
 
 enum esp_status pool_start(struct pool **pool, const struct pool_parts *parts, struct esp_error *err);
 
-/* Closes the queue, answers what still waits in it with 503, and waits for the workers: afterwards no exchange is
- * suspended any more. */
+/* From now on what waits is answered with 503. */
+void pool_refuse(struct pool *pool);
+
+/* Does so, and waits for the workers: afterwards no exchange of a job is suspended any more. */
 void pool_stop(struct pool **pool);
+
+/* MACs that the instances are at work on. Thread-safe. */
+uint64_t pool_running(struct pool *pool);
 
 #endif

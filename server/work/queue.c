@@ -2,25 +2,30 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
+
+/* How far behind the oldest item others of its kind are looked for. */
+enum { LOOK_BEHIND = 64 };
 
 struct queue {
     struct bell *bell;
     pthread_mutex_t lock;
-    size_t capacity, first;
+    struct queue_limits limits;
+    struct queue_item ends; /* of a ring: its next is the oldest, its previous the newest */
+    uint64_t tickets;
     atomic_size_t length; /* changed under the lock, so that looking at it takes none */
-    atomic_bool closed;   /* likewise */
-    void *items[];        /* [capacity], a ring that begins at `first` */
+    atomic_uint_least64_t macs;
+    atomic_bool closed; /* likewise */
 };
 
-struct queue *queue_create(size_t capacity, struct bell *bell)
+struct queue *queue_create(const struct queue_limits *limits, struct bell *bell)
 {
-    struct queue *queue = calloc(1, sizeof *queue + capacity * sizeof queue->items[0]);
+    struct queue *queue = calloc(1, sizeof *queue);
     if (!queue)
         return NULL;
     pthread_mutex_init(&queue->lock, NULL);
-    queue->capacity = capacity;
+    queue->limits = *limits;
+    queue->ends.previous = queue->ends.next = &queue->ends;
     queue->bell = bell;
     return queue;
 }
@@ -34,20 +39,65 @@ void queue_destroy(struct queue **queue)
     *queue = NULL;
 }
 
-static enum queue_result append(struct queue *queue, void *item)
+/* ---- with the lock held ---- */
+
+static void link_last(struct queue *queue, struct queue_item *item)
+{
+    item->ticket = ++queue->tickets;
+    item->previous = queue->ends.previous;
+    item->next = &queue->ends;
+    item->previous->next = item;
+    queue->ends.previous = item;
+    atomic_fetch_add(&queue->length, 1);
+    atomic_fetch_add(&queue->macs, item->macs);
+}
+
+static void unlink_item(struct queue *queue, struct queue_item *item)
+{
+    item->ticket = 0;
+    item->previous->next = item->next;
+    item->next->previous = item->previous;
+    atomic_fetch_sub(&queue->length, 1);
+    atomic_fetch_sub(&queue->macs, item->macs);
+}
+
+static enum queue_result append(struct queue *queue, struct queue_item *item)
 {
     size_t length = atomic_load(&queue->length);
+    uint64_t macs = atomic_load(&queue->macs);
 
     if (atomic_load(&queue->closed))
         return QUEUE_CLOSED;
-    if (length == queue->capacity)
+    if (length >= queue->limits.items)
         return QUEUE_FULL;
-    queue->items[(queue->first + length) % queue->capacity] = item;
-    atomic_store(&queue->length, length + 1);
+    if (length > 0 && (macs >= queue->limits.macs || item->macs > queue->limits.macs - macs))
+        return QUEUE_FULL_OF_MACS;
+    link_last(queue, item);
     return QUEUE_OK;
 }
 
-enum queue_result queue_push(struct queue *queue, void *item)
+static size_t remove_oldest(struct queue *queue, struct queue_item **items, size_t most, size_t takers)
+{
+    size_t share = (atomic_load(&queue->length) + takers - 1) / takers, count = 0, looked = 0;
+    const void *kind = queue->ends.next->kind;
+
+    if (most > share)
+        most = share;
+    for (struct queue_item *item = queue->ends.next, *next; item != &queue->ends && count < most; item = next) {
+        next = item->next;
+        if (item->kind == kind) {
+            unlink_item(queue, item);
+            items[count++] = item;
+        } else if (++looked == LOOK_BEHIND) {
+            break;
+        }
+    }
+    return count;
+}
+
+/* ---- for everyone ---- */
+
+enum queue_result queue_push(struct queue *queue, struct queue_item *item)
 {
     pthread_mutex_lock(&queue->lock);
     enum queue_result result = append(queue, item);
@@ -57,20 +107,13 @@ enum queue_result queue_push(struct queue *queue, void *item)
     return result;
 }
 
-static size_t remove_oldest(struct queue *queue, void **items, size_t most, size_t takers)
+bool queue_full(struct queue *queue)
 {
-    size_t length = atomic_load(&queue->length), share = (length + takers - 1) / takers;
-    size_t count = share < most ? share : most;
-
-    for (size_t i = 0; i < count; i++) {
-        items[i] = queue->items[queue->first];
-        queue->first = (queue->first + 1) % queue->capacity;
-    }
-    atomic_store(&queue->length, length - count);
-    return count;
+    size_t length = queue_length(queue);
+    return length >= queue->limits.items || (length > 0 && queue_macs(queue) >= queue->limits.macs);
 }
 
-size_t queue_take(struct queue *queue, void **items, size_t most, size_t takers)
+size_t queue_take(struct queue *queue, struct queue_item **items, size_t most, size_t takers)
 {
     if (queue_length(queue) == 0)
         return 0;
@@ -78,6 +121,27 @@ size_t queue_take(struct queue *queue, void **items, size_t most, size_t takers)
     size_t count = remove_oldest(queue, items, most, takers);
     pthread_mutex_unlock(&queue->lock);
     return count;
+}
+
+size_t queue_list(struct queue *queue, struct queue_entry *entries)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    for (struct queue_item *item = queue->ends.next; item != &queue->ends; item = item->next)
+        entries[count++] = (struct queue_entry){item, item->ticket, item->deadline_ns, item->socket};
+    pthread_mutex_unlock(&queue->lock);
+    return count;
+}
+
+bool queue_remove(struct queue *queue, const struct queue_entry *entry)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool waits = entry->item->ticket == entry->ticket;
+    if (waits)
+        unlink_item(queue, entry->item);
+    pthread_mutex_unlock(&queue->lock);
+    return waits;
 }
 
 void queue_close(struct queue *queue)
@@ -99,7 +163,12 @@ size_t queue_length(struct queue *queue)
     return atomic_load(&queue->length);
 }
 
-size_t queue_capacity(const struct queue *queue)
+uint64_t queue_macs(struct queue *queue)
 {
-    return queue->capacity;
+    return atomic_load(&queue->macs);
+}
+
+const struct queue_limits *queue_limits(const struct queue *queue)
+{
+    return &queue->limits;
 }

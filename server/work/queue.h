@@ -1,6 +1,7 @@
-/* A bounded first-in-first-out queue of pointers between threads. It takes its memory when it is created and never
- * blocks: a full queue says so, for the client to come back later, and an empty one gives nothing. Who takes sleeps on
- * the bell that the queue rings. All functions are thread-safe, except that queue_destroy must be the last. */
+/* What waits for an instance: first in, first out, bounded in requests and in the MACs that they will cost. It
+ * allocates nothing after it was created and never blocks: a full queue says so, for the client to come back later, and
+ * an empty one gives nothing. Who takes sleeps on the bell that the queue rings. All functions are thread-safe, except
+ * that queue_destroy must be the last. */
 #ifndef SERVER_WORK_QUEUE_H
 #define SERVER_WORK_QUEUE_H
 
@@ -8,21 +9,54 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct queue;
 
-enum queue_result { QUEUE_OK, QUEUE_FULL, QUEUE_CLOSED };
+/* Part of whatever waits. Who pushes fills in the second half, which stays as it is while the item waits. */
+struct queue_item {
+    struct queue_item *previous, *next; /* the queue's own */
+    uint64_t ticket;                    /* the queue's own, too: no two pushes have the same one; 0: does not wait */
 
-/* NULL where there is no memory. `capacity` is at least 1. The bell rings for each item, and for everyone when the
+    const void *kind;     /* items of different kinds are not taken together */
+    uint64_t macs;        /* what it will cost */
+    uint64_t deadline_ns; /* of clock_now() */
+    int socket;           /* of the client that waits for it; -1 for none */
+};
+
+struct queue_limits {
+    size_t items;
+    uint64_t macs; /* but an empty queue takes any one item */
+};
+
+enum queue_result { QUEUE_OK, QUEUE_FULL, QUEUE_FULL_OF_MACS, QUEUE_CLOSED };
+
+/* NULL where there is no memory. `limits->items` is at least 1. The bell rings for each item, and for everyone when the
  * queue is closed; it must outlive the queue. */
-struct queue *queue_create(size_t capacity, struct bell *bell);
+struct queue *queue_create(const struct queue_limits *limits, struct bell *bell);
 void queue_destroy(struct queue **queue); /* sets the pointer to NULL; NULL is fine */
 
-enum queue_result queue_push(struct queue *queue, void *item);
+enum queue_result queue_push(struct queue *queue, struct queue_item *item);
 
-/* Takes the oldest items: at most `most`, and no more than an even share, rounded up, for each of `takers` who are free
- * to take (at least 1). Gives how many were taken; 0 where nothing waits. */
-size_t queue_take(struct queue *queue, void **items, size_t most, size_t takers);
+/* Whether there is no room even for the smallest item. */
+bool queue_full(struct queue *queue);
+
+/* Takes the oldest item and others of its kind: at most `most`, and no more than an even share, rounded up, of all that
+ * wait for each of `takers` who are free to take (at least 1). Gives how many were taken; 0 where nothing waits. */
+size_t queue_take(struct queue *queue, struct queue_item **items, size_t most, size_t takers);
+
+/* One that waits, as it was at the moment of queue_list. */
+struct queue_entry {
+    struct queue_item *item; /* not to be looked into: somebody else may have taken it meanwhile */
+    uint64_t ticket, deadline_ns;
+    int socket;
+};
+
+/* Writes all that wait, the oldest first; `entries` has room for as many as may wait. Gives their number. */
+size_t queue_list(struct queue *queue, struct queue_entry *entries);
+
+/* Takes just this one out, if it still waits; then it is the caller's. */
+bool queue_remove(struct queue *queue, const struct queue_entry *entry);
 
 /* From now on nothing can be pushed; what is there can still be taken. */
 void queue_close(struct queue *queue);
@@ -31,6 +65,7 @@ void queue_close(struct queue *queue);
 bool queue_over(struct queue *queue);
 
 size_t queue_length(struct queue *queue);
-size_t queue_capacity(const struct queue *queue);
+uint64_t queue_macs(struct queue *queue); /* of all that wait */
+const struct queue_limits *queue_limits(const struct queue *queue);
 
 #endif

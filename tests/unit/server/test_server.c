@@ -1,13 +1,11 @@
-/* The rooms of the server that need no network: settings and their values, bell, queue, base64, CPU quotas, figures. */
+/* The rooms of the server that need no network: settings and their values, base64, CPU quotas, figures. */
 #include "server/base64.h"
-#include "server/cpus.h"
-#include "server/figures.h"
-#include "server/work/queue.h"
 #include "server/config/settings.h"
 #include "server/config/values.h"
+#include "server/cpus.h"
+#include "server/figures.h"
 #include "tests/support/support.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,145 +75,6 @@ START_TEST(test_settings_from_the_environment)
     ck_assert_ptr_nonnull(strstr(err.text, "ESPALIER_QUEUE_DEPTH"));
     unsetenv("ESPALIER_QUEUE_DEPTH");
     unsetenv("ESPALIER_KERNELS");
-}
-END_TEST
-
-static void *take_one(struct queue *queue)
-{
-    void *item;
-    return queue_take(queue, &item, 1, 1) ? item : NULL;
-}
-
-START_TEST(test_queue_is_bounded_and_fair)
-{
-    static int items[5];
-    struct bell *bell = bell_create();
-    struct queue *queue = queue_create(3, bell);
-
-    for (int round = 0; round < 4; round++) { /* the ring goes round */
-        for (int i = 0; i < 3; i++)
-            ck_assert_int_eq(queue_push(queue, &items[i]), QUEUE_OK);
-        ck_assert_int_eq(queue_push(queue, &items[3]), QUEUE_FULL);
-        ck_assert_uint_eq(queue_length(queue), 3);
-        ck_assert_ptr_eq(take_one(queue), &items[0]);
-        ck_assert_int_eq(queue_push(queue, &items[4]), QUEUE_OK);
-        ck_assert_ptr_eq(take_one(queue), &items[1]);
-        ck_assert_ptr_eq(take_one(queue), &items[2]);
-        ck_assert_ptr_eq(take_one(queue), &items[4]);
-        ck_assert_ptr_null(take_one(queue));
-    }
-    queue_push(queue, &items[0]);
-    queue_close(queue);
-    ck_assert_int_eq(queue_push(queue, &items[1]), QUEUE_CLOSED);
-    ck_assert(!queue_over(queue));
-    ck_assert_ptr_eq(take_one(queue), &items[0]); /* what was taken is still handed out */
-    ck_assert(queue_over(queue));
-    queue_destroy(&queue);
-    ck_assert_ptr_null(queue);
-    bell_destroy(&bell);
-    ck_assert_ptr_null(bell);
-}
-END_TEST
-
-START_TEST(test_queue_is_shared_out)
-{
-    static const struct {
-        size_t waiting, most, takers, taken;
-    } rows[] = {{0, 8, 1, 0}, {1, 8, 1, 1}, {1, 8, 4, 1}, {7, 8, 1, 7},   {7, 8, 2, 4},
-                {7, 8, 3, 3}, {7, 8, 7, 1}, {9, 8, 1, 8}, {20, 8, 2, 8}, {9, 1, 1, 1}};
-    static int items[20];
-    struct bell *bell = bell_create();
-
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct queue *queue = queue_create(20, bell);
-        void *taken[20];
-        for (size_t n = 0; n < rows[i].waiting; n++)
-            queue_push(queue, &items[n]);
-        ck_assert_uint_eq(queue_take(queue, taken, rows[i].most, rows[i].takers), rows[i].taken);
-        ck_assert_uint_eq(queue_length(queue), rows[i].waiting - rows[i].taken);
-        for (size_t n = 0; n < rows[i].taken; n++)
-            ck_assert_ptr_eq(taken[n], &items[n]);
-        queue_destroy(&queue);
-    }
-    bell_destroy(&bell);
-}
-END_TEST
-
-enum { PRODUCED = 20000, CONSUMERS = 3, AT_ONCE = 4 };
-static int produced[PRODUCED], seen[PRODUCED];
-
-/* A queue and the bell that it rings. */
-struct works {
-    struct queue *queue;
-    struct bell *bell;
-};
-
-/* Never spins: an item that was not rung for would stay, and the test would hang. */
-static void *consume(void *context)
-{
-    struct works *works = context;
-    void *items[AT_ONCE];
-
-    while (!queue_over(works->queue)) {
-        unsigned heard = bell_listen(works->bell);
-        size_t count = queue_take(works->queue, items, AT_ONCE, CONSUMERS);
-        for (size_t i = 0; i < count; i++)
-            __atomic_fetch_add(&seen[(int *)items[i] - produced], 1, __ATOMIC_RELAXED);
-        if (count == 0 && !queue_over(works->queue))
-            bell_sleep(works->bell, heard);
-    }
-    return NULL;
-}
-
-START_TEST(test_queue_hands_each_item_out_once)
-{
-    struct bell *bell = bell_create();
-    struct works works = {queue_create(16, bell), bell};
-    pthread_t threads[CONSUMERS];
-
-    for (int i = 0; i < CONSUMERS; i++)
-        pthread_create(&threads[i], NULL, consume, &works);
-    for (int i = 0; i < PRODUCED; i++)
-        while (queue_push(works.queue, &produced[i]) == QUEUE_FULL)
-            ;
-    queue_close(works.queue);
-    for (int i = 0; i < CONSUMERS; i++)
-        pthread_join(threads[i], NULL);
-    for (int i = 0; i < PRODUCED; i++)
-        ck_assert_int_eq(seen[i], 1);
-    queue_destroy(&works.queue);
-    bell_destroy(&works.bell);
-}
-END_TEST
-
-START_TEST(test_bell_that_rang_lets_nobody_sleep)
-{
-    struct bell *bell = bell_create();
-    unsigned heard = bell_listen(bell);
-
-    bell_ring(bell, 1);
-    bell_sleep(bell, heard); /* or the test hangs */
-    bell_destroy(&bell);
-}
-END_TEST
-
-static void *sleep_once(void *bell)
-{
-    bell_sleep(bell, bell_listen(bell));
-    return NULL;
-}
-
-START_TEST(test_bell_wakes_everyone)
-{
-    struct bell *bell = bell_create();
-    pthread_t threads[CONSUMERS];
-
-    for (int i = 0; i < CONSUMERS; i++)
-        pthread_create(&threads[i], NULL, sleep_once, bell);
-    for (int i = 0; i < CONSUMERS; i++) /* one may listen only after a ring, so ring until it is gone */
-        while (pthread_tryjoin_np(threads[i], NULL) != 0)
-            bell_ring(bell, CONSUMERS);
-    bell_destroy(&bell);
 }
 END_TEST
 
@@ -338,11 +197,6 @@ int main(void)
     tcase_add_test(tests, test_settings);
     tcase_add_test(tests, test_precision_is_one_of_three_words);
     tcase_add_test(tests, test_settings_from_the_environment);
-    tcase_add_test(tests, test_queue_is_bounded_and_fair);
-    tcase_add_test(tests, test_queue_is_shared_out);
-    tcase_add_test(tests, test_queue_hands_each_item_out_once);
-    tcase_add_test(tests, test_bell_that_rang_lets_nobody_sleep);
-    tcase_add_test(tests, test_bell_wakes_everyone);
     tcase_add_test(tests, test_base64);
     tcase_add_test(tests, test_cpu_quota_of_cgroup_2);
     tcase_add_test(tests, test_cpu_quota_of_cgroup_1);
