@@ -7,6 +7,7 @@
 #include "server/routes.h"
 #include "server/service.h"
 
+#include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,9 +16,10 @@
 #include <unistd.h>
 
 enum {
-    SPARE_FILES = 64,     /* open files beside the connections */
-    POLL_MS = 5,          /* how often draining looks whether it is done */
-    LAST_ANSWERS_MS = 500 /* for the answers of requests that were given up when draining took too long */
+    SPARE_FILES = 64,         /* open files beside the connections */
+    MAPPED_LEAST = 128 << 10, /* bytes; see give_memory_back */
+    POLL_MS = 5,              /* how often draining looks whether it is done */
+    LAST_ANSWERS_MS = 500     /* for the answers of requests that were given up when draining took too long */
 };
 
 static const char usage[] = "Usage: espalier serve [OPTION...]\n"
@@ -67,6 +69,7 @@ static enum esp_status start(struct transport **transport, struct service *servi
  * loaded, block nothing, and would end the process. */
 static sem_t signalled;
 static atomic_int signals_seen;
+static atomic_int reload_wanted;
 
 /* The second signal does not wait for anything. */
 static void on_signal(int number)
@@ -77,6 +80,13 @@ static void on_signal(int number)
     sem_post(&signalled);
 }
 
+static void on_hangup(int number)
+{
+    (void)number;
+    atomic_store(&reload_wanted, 1);
+    sem_post(&signalled);
+}
+
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -84,15 +94,27 @@ static void catch_signals(void)
     sem_init(&signalled, 0, 0);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &(struct sigaction){.sa_handler = on_hangup, .sa_flags = SA_RESTART}, NULL);
 }
 
-static void wait_for_signal(void)
+/* Until one that ends the service; the others are followed meanwhile. */
+static void wait_for_signal(struct service *service)
 {
-    while (sem_wait(&signalled) != 0)
-        ; /* interrupted: look again */
+    while (atomic_load(&signals_seen) == 0) {
+        sem_wait(&signalled); /* or interrupted: look again */
+        if (atomic_exchange(&reload_wanted, 0))
+            service_reload(service);
+    }
 }
 
 /* ---- up and down ---- */
+
+/* What a network takes is mapped, each piece for itself, and unmapped when the network goes. The C library would learn
+ * from the first such piece that is freed to take the next ones from a heap, which has holes then, and keeps them. */
+static void give_memory_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MAPPED_LEAST);
+}
 
 /* A connection is an open file, and the usual limit is just the usual number of connections. */
 static void allow_files(uint64_t connections)
@@ -147,7 +169,7 @@ static enum esp_status serve(struct service *service, const struct listener *lis
         return status;
     service_ready(service);
     announce(service, listener->url);
-    wait_for_signal();
+    wait_for_signal(service);
     drain(service, transport);
     transport_stop(&transport);
     return ESP_OK;
@@ -161,6 +183,7 @@ static enum esp_status run(const struct settings *settings, struct esp_error *er
 
     if (status != ESP_OK)
         return status;
+    give_memory_back();
     allow_files(settings->connections);
     catch_signals();
     status = service_open(&service, settings, err);

@@ -19,9 +19,27 @@ static void wake_helpers(void *context, size_t branches)
     bell_ring(service->bell, branches);
 }
 
-static void wake_everybody(void *context)
+/* As many MACs as queue_depth runs of the largest network, unless a person has set it. */
+static uint64_t macs_limit(struct service *service)
+{
+    struct network *networks[REPOSITORY_MAX];
+    size_t count = repository_take_all(service->repository, networks);
+    uint64_t largest = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (networks[i]->info->macs > largest)
+            largest = networks[i]->info->macs;
+        repository_release(service->repository, networks[i]);
+    }
+    return service->settings->queue_macs ? service->settings->queue_macs : service->settings->queue_depth * largest;
+}
+
+static void on_other_networks(void *context)
 {
     struct service *service = context;
+
+    if (service->queue)
+        queue_set_macs_limit(service->queue, macs_limit(service));
     bell_ring(service->bell, SIZE_MAX);
 }
 
@@ -67,20 +85,17 @@ static enum esp_status open_repository(struct service *service, struct esp_error
                                                    .cutouts = jobs_needed(service),
                                                    .on_branches = wake_helpers,
                                                    .context = service},
-                                         .on_change = wake_everybody,
+                                         .on_change = on_other_networks,
                                          .context = service};
     return repository_open(&service->repository, &wanted, err);
 }
 
-/* The bounds of the queue, and the first word on the pace, are those of the default network. */
+/* The first word on the pace is the default network's. */
 static enum esp_status open_queue(struct service *service, struct esp_error *err)
 {
-    const struct settings *settings = service->settings;
     struct network *network = repository_take(service->repository, NULL, 0);
-    struct queue_limits limits = {settings->queue_depth, settings->queue_macs};
+    struct queue_limits limits = {service->settings->queue_depth, macs_limit(service)};
 
-    if (limits.macs == 0)
-        limits.macs = settings->queue_depth * network->info->macs;
     pace_add(&service->pace, network->info->macs, network->first_run_ns);
     repository_release(service->repository, network);
     service->queue = queue_create(&limits, service->bell);

@@ -38,7 +38,7 @@ static const struct setting table[] = {
      "what it multiplies in: fp32, bf16, or auto, which is bf16 only where that is much faster"},
     {"queue-depth", NUMBER, FIELD(queue_depth), 1, 65536, "256", "NUMBER", "requests that may wait; more are told 429"},
     {"queue-macs", NUMBER, FIELD(queue_macs), 0, (uint64_t)1 << 50, "0", "MACS",
-     "multiply-accumulates that may wait; more are told 429; 0: as many as queue-depth whole networks"},
+     "multiply-accumulates that may wait; more are told 429; 0: those of queue-depth whole networks"},
     {"queue-bytes", NUMBER, FIELD(queue_bytes), 1024, (uint64_t)1 << 40, "268435456", "BYTES",
      "what the bodies of all requests may take together; more are told 429"},
     {"timeout-ms", NUMBER, FIELD(timeout_ms), 1, 3600000, "30000", "MILLISECONDS",

@@ -13,7 +13,7 @@ static struct metrics_view view_of(const struct service *service, const struct n
 {
     return (struct metrics_view){.route = routes_name,
                                  .queue_depth = queue_length(service->queue),
-                                 .queue_capacity = queue_limits(service->queue)->items,
+                                 .queue_capacity = queue_capacity(service->queue),
                                  .instances = service->instances,
                                  .ready = service_state(service) == SERVICE_READY,
                                  .version = ESP_VERSION,

@@ -10,7 +10,8 @@ enum { LOOK_BEHIND = 64 };
 struct queue {
     struct bell *bell;
     pthread_mutex_t lock;
-    struct queue_limits limits;
+    size_t capacity;
+    atomic_uint_least64_t macs_limit;
     struct queue_item ends; /* of a ring: its next is the oldest, its previous the newest */
     uint64_t tickets;
     atomic_size_t length; /* changed under the lock, so that looking at it takes none */
@@ -24,7 +25,8 @@ struct queue *queue_create(const struct queue_limits *limits, struct bell *bell)
     if (!queue)
         return NULL;
     pthread_mutex_init(&queue->lock, NULL);
-    queue->limits = *limits;
+    queue->capacity = limits->items;
+    atomic_init(&queue->macs_limit, limits->macs);
     queue->ends.previous = queue->ends.next = &queue->ends;
     queue->bell = bell;
     return queue;
@@ -64,13 +66,13 @@ static void unlink_item(struct queue *queue, struct queue_item *item)
 static enum queue_result append(struct queue *queue, struct queue_item *item)
 {
     size_t length = atomic_load(&queue->length);
-    uint64_t macs = atomic_load(&queue->macs);
+    uint64_t macs = atomic_load(&queue->macs), limit = atomic_load(&queue->macs_limit);
 
     if (atomic_load(&queue->closed))
         return QUEUE_CLOSED;
-    if (length >= queue->limits.items)
+    if (length >= queue->capacity)
         return QUEUE_FULL;
-    if (length > 0 && (macs >= queue->limits.macs || item->macs > queue->limits.macs - macs))
+    if (length > 0 && (macs >= limit || item->macs > limit - macs))
         return QUEUE_FULL_OF_MACS;
     link_last(queue, item);
     return QUEUE_OK;
@@ -110,7 +112,7 @@ enum queue_result queue_push(struct queue *queue, struct queue_item *item)
 bool queue_full(struct queue *queue)
 {
     size_t length = queue_length(queue);
-    return length >= queue->limits.items || (length > 0 && queue_macs(queue) >= queue->limits.macs);
+    return length >= queue->capacity || (length > 0 && queue_macs(queue) >= queue_macs_limit(queue));
 }
 
 size_t queue_take(struct queue *queue, struct queue_item **items, size_t most, size_t takers)
@@ -168,7 +170,17 @@ uint64_t queue_macs(struct queue *queue)
     return atomic_load(&queue->macs);
 }
 
-const struct queue_limits *queue_limits(const struct queue *queue)
+size_t queue_capacity(const struct queue *queue)
 {
-    return &queue->limits;
+    return queue->capacity;
+}
+
+uint64_t queue_macs_limit(struct queue *queue)
+{
+    return atomic_load(&queue->macs_limit);
+}
+
+void queue_set_macs_limit(struct queue *queue, uint64_t macs)
+{
+    atomic_store(&queue->macs_limit, macs);
 }

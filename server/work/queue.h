@@ -66,6 +66,10 @@ bool queue_over(struct queue *queue);
 
 size_t queue_length(struct queue *queue);
 uint64_t queue_macs(struct queue *queue); /* of all that wait */
-const struct queue_limits *queue_limits(const struct queue *queue);
+
+/* The bounds. Whether what waits already fits into a new one makes no difference to it. */
+size_t queue_capacity(const struct queue *queue);
+uint64_t queue_macs_limit(struct queue *queue);
+void queue_set_macs_limit(struct queue *queue, uint64_t macs);
 
 #endif

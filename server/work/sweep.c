@@ -20,7 +20,7 @@ enum esp_status sweep_create(struct sweep **sweep, struct queue *queue,
                              void *context, struct esp_error *err)
 {
     struct sweep *made = calloc(1, sizeof *made);
-    size_t most = queue_limits(queue)->items;
+    size_t most = queue_capacity(queue);
 
     *sweep = made;
     if (!made)
