@@ -196,7 +196,7 @@ static size_t list_directory(const char *root, char names[REPOSITORY_MAX][ESP_NA
 
     for (struct dirent *entry; directory && count < REPOSITORY_MAX && (entry = readdir(directory));)
         if (is_entry(root, entry->d_name))
-            snprintf(names[count++], ESP_NAME_MAX + 1, "%s", entry->d_name);
+            memcpy(names[count++], entry->d_name, strlen(entry->d_name) + 1);
     if (directory)
         closedir(directory);
     return count;
