@@ -33,15 +33,17 @@ static enum esp_status set_from_environment(struct settings *settings, struct es
     return status;
 }
 
-/* Reads the flag at argv[*at] and its value, and moves *at to the last of the two. What follows a '=' is not quoted: it
- * may be a secret. */
+/* Reads the flag at argv[*at] and its value, and moves *at to the last of the two. No error quotes what may be a
+ * secret: what follows a '=', or a piece of one that the shell has split. */
 static enum esp_status set_from_flag(struct settings *settings, int argc, char **argv, int *at, struct esp_error *err)
 {
     const char *flag = argv[*at];
     size_t length = strcspn(flag, "=");
-    const struct setting *setting = strncmp(flag, "--", 2) ? NULL : setting_find(flag + 2, length - 2);
     char said[SETTING_ENVIRONMENT_MAX];
 
+    if (strncmp(flag, "--", 2))
+        return esp_fail(err, ESP_ERROR_ARGUMENT, "argument %d is no flag; see espalier serve --help", *at);
+    const struct setting *setting = setting_find(flag + 2, length - 2);
     if (!setting)
         return esp_fail(err, ESP_ERROR_ARGUMENT, "there is no setting '%.*s'; see espalier serve --help", (int)length,
                         flag);
@@ -104,10 +106,10 @@ static enum esp_status read_token(struct settings *settings, struct esp_error *e
     char *token = settings->token_text = (char *)file_read(path, TOKEN_FILE_MAX, &size, &fault);
     if (!token)
         return esp_fail(err, fault.status, "cannot read admin-token-file %.200s: %s", path, fault.text);
-    token[size] = '\0';
-    if (strlen(token) != size)
+    if (size > TOKEN_FILE_MAX || memchr(token, '\0', size))
         return esp_fail(err, ESP_ERROR_ARGUMENT,
                         "admin-token-file %.200s is no text; write the token in its first line", path);
+    token[size] = '\0';
     token[strcspn(token, "\r\n")] = '\0';
     if (!*token)
         return esp_fail(err, ESP_ERROR_ARGUMENT,

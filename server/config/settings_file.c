@@ -33,14 +33,22 @@ static char *trim(char *text)
     return text;
 }
 
+/* Quotes the name unless it cannot be one: someone may have taken the file of a token for this one. */
+static enum esp_status fail_unknown(const struct reader *reader, const char *name, struct esp_error *err)
+{
+    if (name[strspn(name, "abcdefghijklmnopqrstuvwxyz_-")])
+        name = "...";
+    return esp_fail(err, ESP_ERROR_ARGUMENT, "%s: there is no setting '%.64s'; see espalier serve --help",
+                    reader->where, name);
+}
+
 static enum esp_status read_setting(struct reader *reader, const char *name, const char *value, struct esp_error *err)
 {
     const struct setting *setting = setting_find(name, strlen(name));
     char said[SAID_MAX];
 
     if (!setting)
-        return esp_fail(err, ESP_ERROR_ARGUMENT, "%s: there is no setting '%.64s'; see espalier serve --help",
-                        reader->where, name);
+        return fail_unknown(reader, name, err);
     if (setting->offset == offsetof(struct settings, config))
         return esp_fail(err, ESP_ERROR_ARGUMENT, "%s: a configuration file cannot name another one; take config out",
                         reader->where);

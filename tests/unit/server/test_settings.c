@@ -10,6 +10,7 @@
 
 static struct settings settings;
 static struct esp_error err;
+static char printed[1 << 16];
 
 static enum esp_status read_flags(int count, const char *const *flags)
 {
@@ -212,6 +213,7 @@ START_TEST(test_errors_name_file_and_line)
         {"# one\ndance = 1\n", ":2: there is no setting 'dance'"},
         {"--batch = 1\n", ":1: there is no setting '--batch'"},
         {"= 1\n", ":1: there is no setting ''"},
+        {"c2VjcmV0LXRva2Vu=\n", ":1: there is no setting '...'"},
         {"batch = 1\n\nbatch = 1\n", ":3: line 1 has set batch already"},
         {"batch\n", ":1: there is no '='; write NAME = VALUE"},
         {"config = x\n", ":1: a configuration file cannot name another one"},
@@ -289,6 +291,8 @@ START_TEST(test_tokens)
     assert_error("--admin-token has 13 characters; give 16 to 1024");
     ck_assert_int_eq(READ("--admin-tokken=hush"), ESP_ERROR_ARGUMENT);
     ck_assert_ptr_null(strstr(err.text, "hush"));
+    ck_assert_int_eq(READ("--admin-token", TOKEN, "hush"), ESP_ERROR_ARGUMENT);
+    ck_assert_str_eq(err.text, "argument 3 is no flag; see espalier serve --help");
     ck_assert_int_eq(read_file_of("admin-token hush\n"), ESP_ERROR_ARGUMENT);
     ck_assert_ptr_null(strstr(err.text, "hush"));
 }
@@ -313,6 +317,14 @@ START_TEST(test_token_of_a_file)
     ck_assert_int_eq(READ("--admin-token-file", path), ESP_OK);
     ck_assert_int_eq(complete(), ESP_ERROR_ARGUMENT);
     assert_error("is no text");
+    ck_assert_int_eq(READ("--admin-token-file", "/dev/zero"), ESP_OK);
+    ck_assert_int_eq(complete(), ESP_ERROR_ARGUMENT);
+    memset(printed, 'x', sizeof printed);
+    memcpy(printed, TOKEN "\n", sizeof TOKEN);
+    write_bytes(printed, sizeof printed);
+    ck_assert_int_eq(READ("--admin-token-file", path), ESP_OK);
+    ck_assert_int_eq(complete(), ESP_OK);
+    ck_assert_str_eq(settings.admin_token, TOKEN);
     ck_assert_int_eq(READ("--admin-token-file", "/nowhere"), ESP_OK);
     ck_assert_int_eq(complete(), ESP_ERROR_IO);
     assert_error("cannot read admin-token-file /nowhere: No such file");
@@ -333,8 +345,6 @@ START_TEST(test_contradictions)
 END_TEST
 
 /* ---- help ---- */
-
-static char printed[1 << 16];
 
 static const char *help(enum settings_help form)
 {
