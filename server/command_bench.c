@@ -3,7 +3,7 @@
 #include "server/bench/print.h"
 #include "server/commands.h"
 #include "server/config/values.h"
-#include "server/image_file.h"
+#include "server/file.h"
 #include "server/models/model_choice.h"
 #include "server/problem.h"
 #include "server/spoken.h"
@@ -145,7 +145,7 @@ static enum esp_status read_picture(struct command *command, struct esp_error *e
     if (!path)
         return ESP_OK;
     esp_image_limits_default(&limits);
-    command->jpeg = image_file_read(path, limits.bytes, &command->jpeg_size, &fault);
+    command->jpeg = file_read(path, limits.bytes, &command->jpeg_size, &fault);
     return command->jpeg ? ESP_OK : esp_fail(err, fault.status, "%.200s: %.200s", path, fault.text);
 }
 

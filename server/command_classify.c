@@ -6,7 +6,7 @@
 #include "server/clock.h"
 #include "server/commands.h"
 #include "server/figures.h"
-#include "server/image_file.h"
+#include "server/file.h"
 #include "server/models/model_choice.h"
 #include "server/problem.h"
 #include "server/spoken.h"
@@ -224,7 +224,7 @@ static bool classify(struct command *command, const char *path)
     size_t size;
 
     esp_image_limits_default(&limits);
-    uint8_t *bytes = image_file_read(path, limits.bytes, &size, &err);
+    uint8_t *bytes = file_read(path, limits.bytes, &size, &err);
     bool good = bytes && run(command, bytes, size, &answer, &err) == ESP_OK;
     free(bytes);
     if (good)

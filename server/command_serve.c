@@ -24,8 +24,12 @@ enum {
 
 static const char usage[] = "Usage: espalier serve [OPTION...]\n"
                             "\n"
-                            "Answers HTTP requests until it gets SIGTERM or SIGINT. Every option has an environment\n"
-                            "variable; the option beats it.\n"
+                            "Answers HTTP requests until it gets SIGTERM or SIGINT. Every option may stand in the\n"
+                            "environment, too, or as \"queue-depth = 64\" in a configuration file: options beat the\n"
+                            "environment, which beats the file.\n"
+                            "\n"
+                            "  --help=config    print a configuration file with all defaults\n"
+                            "  --help=markdown  print the table of the documentation\n"
                             "\n";
 
 static int fail(const struct esp_error *err)
@@ -194,17 +198,26 @@ static enum esp_status run(const struct settings *settings, struct esp_error *er
     return status;
 }
 
+static int help(enum settings_help form)
+{
+    if (form == HELP_TEXT)
+        fputs(usage, stdout);
+    settings_help(form, stdout);
+    return 0;
+}
+
 int esp_command_serve(int argc, char **argv)
 {
     struct esp_error err = {0};
     struct settings settings;
+    enum esp_status status = settings_read(&settings, argc, argv, &err);
 
-    if (settings_read(&settings, argc, argv, &err) != ESP_OK)
-        return fail(&err);
-    if (settings.help) {
-        fputs(usage, stdout);
-        settings_help(stdout);
-        return 0;
-    }
-    return run(&settings, &err) == ESP_OK ? 0 : fail(&err);
+    if (status == ESP_OK && settings.help)
+        return help(settings.help);
+    if (status == ESP_OK)
+        status = settings_complete(&settings, &err);
+    if (status == ESP_OK)
+        status = run(&settings, &err);
+    settings_free(&settings);
+    return status == ESP_OK ? 0 : fail(&err);
 }

@@ -13,7 +13,8 @@ struct command {
 static const struct command commands[] = {{"serve", esp_command_serve},
                                           {"classify", esp_command_classify},
                                           {"inspect", esp_command_inspect},
-                                          {"bench", esp_command_bench}};
+                                          {"bench", esp_command_bench},
+                                          {"probe", esp_command_probe}};
 
 static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "\n"
@@ -23,6 +24,7 @@ static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "  classify  classify image files\n"
                             "  inspect   show a network's tree and what each branch costs\n"
                             "  bench     show where the time goes, layer by layer\n"
+                            "  probe     ask a daemon whether it is ready\n"
                             "\n"
                             "espalier COMMAND --help says more; espalier --version tells the version.\n";
 

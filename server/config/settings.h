@@ -1,16 +1,29 @@
-/* The settings of `espalier serve`. One table in settings.c says it all: name, type, bounds, default, unit and help.
- * The flags (`--queue-depth 64`, `--queue-depth=64`), the environment (`ESPALIER_QUEUE_DEPTH=64`), the help text and
- * every check come from it. A flag beats the environment, which beats the default. */
+/* The settings of `espalier serve`. One table in settings_table.c says it all: name, type, bounds, default, unit and
+ * help. The flags (`--queue-depth 64`, `--queue-depth=64`), the environment (`ESPALIER_QUEUE_DEPTH=64`), the
+ * configuration file (`queue-depth = 64`), the help texts, the documentation and every check come from it. A flag beats
+ * the environment, which beats the file, which beats the default.
+ *
+ * The file: NAME = VALUE in each line, without quotes; spaces inside a value belong to it, those around it do not. A
+ * line that begins with # is a comment. An unknown name, a name that comes twice and whatever cannot be understood is
+ * an error that names file and line. */
 #ifndef SERVER_CONFIG_SETTINGS_H
 #define SERVER_CONFIG_SETTINGS_H
 
 #include "espalier/error.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
+/* What `--help` asks for instead of a start. */
+enum settings_help {
+    HELP_NONE,
+    HELP_TEXT,     /* --help, -h */
+    HELP_MARKDOWN, /* --help=markdown: the table of the documentation */
+    HELP_CONFIG    /* --help=config: a configuration file in which every default is commented out */
+};
+
 struct settings {
+    const char *config;        /* the configuration file; "" for none */
     const char *listen;        /* ADDRESS:PORT */
     const char *model;         /* a model directory or one of several; "" for the bundled one */
     const char *default_model; /* name; "" for the first */
@@ -35,14 +48,24 @@ struct settings {
     uint64_t timeout_ms;                                          /* of a request in the queue */
     uint64_t drain_delay_ms;                                      /* from SIGTERM to taking no more connections */
     uint64_t drain_timeout_ms;                                    /* of shutting down, after it */
-    bool help;                                                    /* --help was there; nothing else was checked */
+    enum settings_help help;                                      /* if any, nothing else was checked */
+    char *config_text, *token_text;                               /* of the files: what texts above point into */
 };
 
-/* Fills `settings` from the table's defaults, the environment and argv[1] on; the texts point into argv and the
- * environment. ESP_ERROR_ARGUMENT: the text says which setting is wrong and what would be right. */
+/* Fills `settings` from the table's defaults, the configuration file, the environment and argv[1] on. The texts point
+ * into argv, the environment, and memory that `settings` owns: settings_free() it in any case, also after an error.
+ * ESP_ERROR_ARGUMENT: the text says which setting is wrong and what would be right; it never quotes a secret.
+ * ESP_ERROR_IO: the configuration file cannot be read. */
 enum esp_status settings_read(struct settings *settings, int argc, char **argv, struct esp_error *err);
 
-/* Writes a line or two for each setting. */
-void settings_help(FILE *out);
+/* For who starts the daemon, once, after settings_read(): refuses settings that contradict each other, and reads
+ * admin_token from admin_token_file where that is given. Errors as above. */
+enum esp_status settings_complete(struct settings *settings, struct esp_error *err);
+
+/* Frees what `settings` owns. May be called again. */
+void settings_free(struct settings *settings);
+
+/* Prints the table; nothing for HELP_NONE. */
+void settings_help(enum settings_help form, FILE *out);
 
 #endif

@@ -1,47 +1,14 @@
 #include "server/http/listener.h"
 
+#include "server/http/place.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { HOST_MAX = 256, PORT_TEXT_MAX = 6 };
-
-struct place {
-    char host[HOST_MAX], port[PORT_TEXT_MAX];
-};
-
-static bool valid_port(const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits < PORT_TEXT_MAX && text[digits] == '\0' && atoi(text) <= 65535;
-}
-
-/* Takes "host:port" or "[host]:port" apart. */
-static bool split(const char *where, struct place *place)
-{
-    const char *colon = strrchr(where, ':'), *host = where, *end = colon;
-
-    if (!colon || !valid_port(colon + 1))
-        return false;
-    if (*host == '[') {
-        host++;
-        end--;
-        if (end < host || *end != ']')
-            return false;
-    } else if (memchr(host, ':', (size_t)(end - host))) {
-        return false; /* an IPv6 address without brackets: which colon is the port's? */
-    }
-    if (end == host || end - host >= HOST_MAX)
-        return false;
-    snprintf(place->host, sizeof place->host, "%.*s", (int)(end - host), host);
-    snprintf(place->port, sizeof place->port, "%s", colon + 1);
-    return true;
-}
 
 /* A listening socket at `address`, or -1 with errno set. */
 static int listen_at(const struct addrinfo *address)
@@ -63,7 +30,7 @@ static void write_url(struct listener *listener)
 {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
-    char host[HOST_MAX] = "?", port[PORT_TEXT_MAX] = "0";
+    char host[PLACE_HOST_MAX] = "?", port[PLACE_PORT_MAX] = "0";
 
     getsockname(listener->socket, (struct sockaddr *)&address, &length);
     getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
@@ -87,7 +54,7 @@ enum esp_status listener_open(struct listener *listener, const char *where, stru
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
     struct place place;
 
-    if (!split(where, &place))
+    if (!place_read(where, strlen(where), &place))
         return esp_fail(err, ESP_ERROR_ARGUMENT,
                         "cannot listen at '%s'; give ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080", where);
     int code = getaddrinfo(place.host, place.port, &hints, &found);

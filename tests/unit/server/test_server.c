@@ -1,7 +1,5 @@
-/* The rooms of the server that need no network: settings and their values, base64, CPU quotas, figures. */
+/* The rooms of the server that need no network: base64, CPU quotas, figures. */
 #include "server/base64.h"
-#include "server/config/settings.h"
-#include "server/config/values.h"
 #include "server/cpus.h"
 #include "server/figures.h"
 #include "tests/support/support.h"
@@ -10,73 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static struct settings settings;
-static struct esp_error err;
-
-static enum esp_status read_flags(int count, const char *const *flags)
-{
-    char *argv[16] = {(char *)"serve"};
-    for (int i = 0; i < count; i++)
-        argv[i + 1] = (char *)flags[i];
-    err = (struct esp_error){0};
-    return settings_read(&settings, count + 1, argv, &err);
-}
-
-#define READ(...) read_flags(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
-
-START_TEST(test_settings)
-{
-    ck_assert_int_eq(read_flags(0, NULL), ESP_OK);
-    ck_assert_str_eq(settings.listen, "127.0.0.1:8080");
-    ck_assert_uint_eq(settings.instances, 0);
-    ck_assert_int_eq(READ("--queue-depth", "7", "--listen=[::1]:0"), ESP_OK);
-    ck_assert_uint_eq(settings.queue_depth, 7);
-    ck_assert_str_eq(settings.listen, "[::1]:0");
-    ck_assert_int_eq(READ("--queue-depth", "0"), ESP_ERROR_ARGUMENT);
-    ck_assert(strstr(err.text, "--queue-depth") && strstr(err.text, "from 1"));
-    ck_assert_int_eq(READ("--queue-depth", " 7"), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(READ("--queue-depth", "99999999999999999999"), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(READ("--queue-depth"), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(READ("--queue", "7"), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(READ("stray"), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(READ("--nonsense", "--help"), ESP_OK);
-    ck_assert(settings.help);
-}
-END_TEST
-
-START_TEST(test_precision_is_one_of_three_words)
-{
-    enum esp_precision precision;
-
-    ck_assert_int_eq(read_flags(0, NULL), ESP_OK);
-    ck_assert_str_eq(settings.precision, "auto");
-    ck_assert_int_eq(READ("--precision", "bf16"), ESP_OK);
-    ck_assert_str_eq(settings.precision, "bf16");
-    ck_assert_int_eq(READ("--precision", "fp16"), ESP_ERROR_ARGUMENT);
-    ck_assert_str_eq(err.text, "--precision is 'fp16'; give fp32, bf16 or auto");
-    ck_assert_int_eq(READ("--precision", ""), ESP_ERROR_ARGUMENT);
-    ck_assert_int_eq(value_precision("--precision", "fp32", &precision, NULL), ESP_OK);
-    ck_assert_int_eq(precision, ESP_PRECISION_FP32);
-    ck_assert_int_eq(value_precision("--precision", "auto", &precision, NULL), ESP_OK);
-    ck_assert_int_eq(precision, ESP_PRECISION_AUTO);
-}
-END_TEST
-
-START_TEST(test_settings_from_the_environment)
-{
-    setenv("ESPALIER_QUEUE_DEPTH", "9", 1);
-    setenv("ESPALIER_KERNELS", "plain", 1);
-    ck_assert_int_eq(READ("--kernels=openblas"), ESP_OK);
-    ck_assert_uint_eq(settings.queue_depth, 9);
-    ck_assert_str_eq(settings.kernels, "openblas");
-    setenv("ESPALIER_QUEUE_DEPTH", "-9", 1);
-    ck_assert_int_eq(read_flags(0, NULL), ESP_ERROR_ARGUMENT);
-    ck_assert_ptr_nonnull(strstr(err.text, "ESPALIER_QUEUE_DEPTH"));
-    unsetenv("ESPALIER_QUEUE_DEPTH");
-    unsetenv("ESPALIER_KERNELS");
-}
-END_TEST
 
 static bool decodes(const char *text, const char *expected)
 {
@@ -194,9 +125,6 @@ int main(void)
     TCase *tests = tcase_create("server");
 
     tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, test_settings);
-    tcase_add_test(tests, test_precision_is_one_of_three_words);
-    tcase_add_test(tests, test_settings_from_the_environment);
     tcase_add_test(tests, test_base64);
     tcase_add_test(tests, test_cpu_quota_of_cgroup_2);
     tcase_add_test(tests, test_cpu_quota_of_cgroup_1);

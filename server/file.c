@@ -1,18 +1,18 @@
-#include "server/image_file.h"
+#include "server/file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static FILE *open_image(const char *path)
+static FILE *open_file(const char *path)
 {
     return strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
 }
 
-uint8_t *image_file_read(const char *path, size_t limit, size_t *size, struct esp_error *err)
+uint8_t *file_read(const char *path, size_t limit, size_t *size, struct esp_error *err)
 {
-    FILE *file = open_image(path);
+    FILE *file = open_file(path);
     uint8_t *bytes = file ? malloc(limit + 1) : NULL; /* memory that is never written is never taken */
     struct esp_error fault = {0};
 

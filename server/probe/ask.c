@@ -1,0 +1,193 @@
+/* Sockets alone: the HTTP library of the daemon is none for clients, and libcurl would bring tens of megabytes into a
+ * container for these few lines. */
+#include "server/probe/ask.h"
+
+#include "server/clock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { REQUEST_MAX = PROBE_URL_MAX + 256, STATUS_LINE_MAX = 512 };
+
+/* ---- until the deadline ---- */
+
+static struct timespec time_left(uint64_t deadline)
+{
+    uint64_t now = clock_now(), left = now < deadline ? deadline - now : 0;
+    return (struct timespec){(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+}
+
+/* False with errno where the socket is not ready in time. */
+static bool wait_for(int fd, short events, uint64_t deadline)
+{
+    struct pollfd polled = {.fd = fd, .events = events};
+
+    for (;;) {
+        struct timespec timeout = time_left(deadline);
+        int ready = ppoll(&polled, 1, &timeout, NULL);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready == 0)
+            errno = ETIMEDOUT;
+        return false;
+    }
+}
+
+/* getaddrinfo() knows no deadline. Returns its code, EAI_INPROGRESS at the deadline. */
+static int resolve(const struct place *place, uint64_t deadline, struct addrinfo **found)
+{
+    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    static struct gaicb query; /* it outlives this call if it is not done */
+    struct gaicb *list[] = {&query};
+
+    query = (struct gaicb){.ar_name = place->host, .ar_service = place->port, .ar_request = &hints};
+    int code = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
+    if (code)
+        return code;
+    while ((code = gai_error(&query)) == EAI_INPROGRESS && clock_now() < deadline) {
+        struct timespec timeout = time_left(deadline);
+        gai_suspend((const struct gaicb *const *)list, 1, &timeout);
+    }
+    *found = query.ar_result;
+    return code;
+}
+
+/* ---- the connection ---- */
+
+static bool connected(int fd, const struct addrinfo *address, uint64_t deadline)
+{
+    int fault = 0;
+    socklen_t size = sizeof fault;
+
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
+        return true;
+    if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline))
+        return false;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &size);
+    errno = fault;
+    return fault == 0;
+}
+
+/* A socket to the first address that takes it; -1 with errno of the last. */
+static int connect_to_one(const struct addrinfo *addresses, uint64_t deadline)
+{
+    for (const struct addrinfo *address = addresses; address; address = address->ai_next) {
+        int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && connected(fd, address, deadline))
+            return fd;
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = why;
+    }
+    return -1;
+}
+
+static bool send_all(int fd, const char *bytes, size_t size, uint64_t deadline)
+{
+    while (size > 0) {
+        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            bytes += sent;
+            size -= (size_t)sent;
+        } else if (errno != EINTR && (errno != EAGAIN || !wait_for(fd, POLLOUT, deadline))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Reads up to the first line's end, or as much of the line as fits. False with errno, which is 0 where the peer closed.
+ */
+static bool receive_line(int fd, char line[STATUS_LINE_MAX], uint64_t deadline)
+{
+    size_t length = 0;
+
+    while (length < STATUS_LINE_MAX - 1 && !memchr(line, '\n', length)) {
+        if (!wait_for(fd, POLLIN, deadline))
+            return false;
+        ssize_t received = recv(fd, line + length, STATUS_LINE_MAX - 1 - length, 0);
+        if (received < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (received <= 0) {
+            errno = received == 0 ? 0 : errno;
+            return false;
+        }
+        length += (size_t)received;
+    }
+    line[length] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    return true;
+}
+
+/* ---- question and answer ---- */
+
+/* The status of "HTTP/1.1 200 OK"; 0 where it is no such line. */
+static unsigned status_of(const char *line)
+{
+    static const char pattern[] = "HTTP/1.d ddd"; /* d is a digit */
+
+    for (size_t i = 0; pattern[i]; i++)
+        if (pattern[i] == 'd' ? !isdigit((unsigned char)line[i]) : line[i] != pattern[i])
+            return 0;
+    if (line[12] != '\0' && line[12] != ' ')
+        return 0;
+    return (unsigned)((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
+}
+
+static enum esp_status judge(const struct probe_target *target, const char *line, struct esp_error *err)
+{
+    unsigned status = status_of(line);
+
+    if (status >= 200 && status <= 299)
+        return ESP_OK;
+    if (status == 0)
+        return esp_fail(err, ESP_ERROR_IO, "%.200s: the answer is not HTTP's", target->url);
+    return esp_fail(err, ESP_ERROR_IO, "%.200s answers %.100s%s", target->url, line + strlen("HTTP/1.1 "),
+                    status == 503 ? ": it is starting, draining or overloaded" : "");
+}
+
+static enum esp_status explain(const struct probe_target *target, const char *what, struct esp_error *err)
+{
+    const char *why = errno == ETIMEDOUT ? "timed out" : errno == 0 ? "the connection was closed" : strerror(errno);
+    return esp_fail(err, ESP_ERROR_IO, "%.200s: %s: %s", target->url, what, why);
+}
+
+static enum esp_status converse(int fd, const struct probe_target *target, uint64_t deadline, struct esp_error *err)
+{
+    char request[REQUEST_MAX], line[STATUS_LINE_MAX];
+    int size = snprintf(request, sizeof request,
+                        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: espalier-probe\r\nConnection: close\r\n\r\n",
+                        target->path, target->authority);
+
+    if (!send_all(fd, request, (size_t)size, deadline) || !receive_line(fd, line, deadline))
+        return explain(target, "no answer", err);
+    return judge(target, line, err);
+}
+
+enum esp_status probe_ask(const struct probe_target *target, uint64_t deadline, struct esp_error *err)
+{
+    struct addrinfo *addresses = NULL;
+    int code = resolve(&target->place, deadline, &addresses);
+
+    if (code)
+        return esp_fail(err, ESP_ERROR_IO, "%.200s: cannot resolve its name: %s", target->url,
+                        code == EAI_INPROGRESS ? "timed out" : gai_strerror(code));
+    int fd = connect_to_one(addresses, deadline);
+    if (fd < 0)
+        explain(target, "cannot connect", err);
+    freeaddrinfo(addresses);
+    if (fd < 0)
+        return ESP_ERROR_IO;
+    enum esp_status status = converse(fd, target, deadline, err);
+    close(fd);
+    return status;
+}
