@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from daemon import ROOT
+from daemon import ROOT, Daemon
 from pictures import png
 
 DESCRIPTION = yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())
@@ -35,7 +35,7 @@ def operations():
 
 @pytest.mark.parametrize("path, method, operation", operations())
 def test_what_is_described_is_served(daemon, path, method, operation):
-    answer = daemon.request(method.upper(), path)
+    answer = daemon.request(method.upper(), path.replace("{name}", "tiny-imagenet-200"))
     documented = operation["responses"]
     assert str(answer.status) in documented, answer.body
     content = resolve(documented[str(answer.status)])["content"]
@@ -63,6 +63,19 @@ def test_answers_fit_their_schemas(daemon, picture):
     for answer in (daemon.classify(png()), daemon.classify(picture, "?categories=tabbi"), daemon.get("/nothing"),
                    daemon.classify(b""), daemon.classify(picture[:500])):
         check(answer.json, "Problem")
+
+
+def test_answers_of_the_repository_fit_their_schemas():
+    token = "a-token-for-tests-only"
+    with Daemon(admin_token=token) as daemon:
+        def ask(path):
+            return daemon.request("POST", f"/v2/repository/{path}", Authorization=f"Bearer {token}").json
+
+        check(ask("index"), "RepositoryIndex")
+        check(ask("models/tiny-imagenet-200/load"), "RepositoryResult")
+        check(ask("models/tiny-imagenet-200/unload"), "Problem")
+        check(ask("models/other/load"), "Problem")
+        check(daemon.request("POST", "/v2/repository/index").json, "Problem")
 
 
 def test_option_schema_agrees_with_the_daemon(daemon):
