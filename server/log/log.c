@@ -24,6 +24,7 @@ enum {
 
 _Static_assert((int)LOG_LINE_MAX <= (int)BATCH_MAX, "every line fits into a batch");
 
+/* What the writer does. Who wakes it, out of PAUSING or SLEEPING, makes it BUSY, so that it is woken once. */
 enum writer { BUSY, PAUSING, SLEEPING, GONE };
 
 struct log {
@@ -35,9 +36,10 @@ struct log {
 
     pthread_mutex_t lock;   /* of what follows */
     pthread_cond_t changed; /* for the writer: there are lines, or the log is closing. For log_close: it is GONE */
-    enum writer writer;     /* signalled once for each time that it rests */
-    uint64_t lost;          /* lines since the ring was full, of which none has told yet */
-    size_t first, used;     /* the ring's lines begin at `first` */
+    enum writer writer;
+    bool abandoned;     /* log_close could not wait for the writer, which has to clean up itself */
+    uint64_t lost;      /* lines since the ring was full, of which none has told yet */
+    size_t first, used; /* the ring's lines begin at `first` */
     char ring[LOG_RING_SIZE];
 };
 
@@ -156,11 +158,15 @@ static void write_out(struct log *log, const char *batch, size_t size, bool *tor
     count_lost(log, batch + done, size - done);
 }
 
+static struct timespec at_time(uint64_t ns)
+{
+    return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
 /* Lets lines gather; wakes early where half of the ring is full. The lock is held, but not while it waits. */
 static void pause_writer(struct log *log)
 {
-    uint64_t end = clock_now() + PAUSE_MS * 1000000u;
-    struct timespec until = {(time_t)(end / 1000000000), (long)(end % 1000000000)};
+    struct timespec until = at_time(clock_now() + PAUSE_MS * 1000000ull);
 
     log->writer = PAUSING;
     while (log->writer == PAUSING && pthread_cond_timedwait(&log->changed, &log->lock, &until) != ETIMEDOUT)
@@ -192,6 +198,13 @@ static size_t next_batch(struct log *log, char batch[BATCH_MAX])
     return size;
 }
 
+static void free_log(struct log *log)
+{
+    pthread_cond_destroy(&log->changed);
+    pthread_mutex_destroy(&log->lock);
+    free(log);
+}
+
 static void *write_lines(void *context)
 {
     struct log *log = context;
@@ -202,8 +215,11 @@ static void *write_lines(void *context)
         write_out(log, batch, size, &torn);
     pthread_mutex_lock(&log->lock);
     log->writer = GONE;
+    bool abandoned = log->abandoned;
     pthread_cond_broadcast(&log->changed);
     pthread_mutex_unlock(&log->lock);
+    if (abandoned)
+        free_log(log);
     return NULL;
 }
 
@@ -214,7 +230,7 @@ bool log_takes(const struct log *log, enum log_level level)
     return log && level >= log->settings.level && level < LOG_LEVEL_OFF;
 }
 
-/* The lock is held. Whether the writer rests and should not; it is woken once. */
+/* The lock is held. Whether the caller has to wake the writer. */
 static bool rouse(struct log *log)
 {
     bool wake = log->writer == SLEEPING || (log->writer == PAUSING && log->used > LOG_RING_SIZE / 2);
@@ -266,13 +282,6 @@ static int start_writer(struct log *log)
     return failed;
 }
 
-static void free_log(struct log *log)
-{
-    pthread_cond_destroy(&log->changed);
-    pthread_mutex_destroy(&log->lock);
-    free(log);
-}
-
 static struct log *make_log(const struct log_settings *settings)
 {
     struct log *log = calloc(1, sizeof *log);
@@ -309,7 +318,7 @@ enum esp_status log_open(struct log **log, const struct log_settings *settings, 
 /* The lock is held. False where the writer does not end in time. */
 static bool wait_for_end(struct log *log, uint64_t end)
 {
-    struct timespec until = {(time_t)(end / 1000000000), (long)(end % 1000000000)};
+    struct timespec until = at_time(end);
 
     while (log->writer != GONE)
         if (pthread_cond_timedwait(&log->changed, &log->lock, &until) == ETIMEDOUT)
@@ -320,22 +329,24 @@ static bool wait_for_end(struct log *log, uint64_t end)
 void log_close(struct log **log)
 {
     struct log *closed = *log;
+    uint64_t end = clock_now() + CLOSE_MS * 1000000ull;
 
     if (!closed)
         return;
     *log = NULL;
-    uint64_t end = clock_now() + CLOSE_MS * 1000000ull;
+    pthread_t thread = closed->thread;
     pthread_mutex_lock(&closed->lock);
     atomic_store(&closed->closing, end);
     closed->writer = BUSY;
     pthread_cond_broadcast(&closed->changed);
     bool ended = wait_for_end(closed, end + GRACE_MS * 1000000ull);
+    closed->abandoned = !ended; /* it hangs in a write() into a stopped terminal */
     pthread_mutex_unlock(&closed->lock);
-    if (!ended) { /* it hangs in a write() to a stopped terminal: its memory has to be left to it */
-        pthread_detach(closed->thread);
+    if (!ended) {
+        pthread_detach(thread);
         return;
     }
-    pthread_join(closed->thread, NULL);
+    pthread_join(thread, NULL);
     free_log(closed);
 }
 

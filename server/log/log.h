@@ -2,11 +2,13 @@
  *
  * A line is written into a ring of LOG_RING_SIZE bytes, under a lock that is held for copying it; a thread of the log's
  * own writes what has gathered, several lines at a time, into the descriptor. Where the reader is slow and the ring is
- * full, lines are lost and counted; when half of it is free again, a line of level warn says how many. Lines are whole
- * and in order. A line takes no memory from the system, and one below the level is not even formatted.
+ * full, lines are lost and counted; when half of it is free again, a line of level warn says how many, whatever the
+ * level. Lines are whole and in order. A line takes no memory from the system, and one below the level is not even
+ * formatted.
  *
  * What must never be logged: a request's query (options, and whatever people put there by mistake), its headers, of
- * which Authorization is a secret, its body, and settings that are secrets.
+ * which Authorization is a secret, its body, and settings that are secrets. (An error's text may quote the name or
+ * value that was wrong.)
  *
  * Every function takes NULL for the log, which takes no lines, so that rooms can be used without one. All functions are
  * thread-safe, except that log_close must be the last. */
@@ -29,8 +31,8 @@ struct log_settings {
 /* Starts the thread. With LOG_LEVEL_OFF there is nothing to start: gives ESP_OK, and NULL for the log. */
 enum esp_status log_open(struct log **log, const struct log_settings *settings, struct esp_error *err);
 
-/* Writes out what there is, for at most a second, and sets the pointer to NULL; NULL is fine. Lines for which the
- * second was too short are lost. */
+/* Writes out what there is, for at most about a second, and sets the pointer to NULL; NULL is fine. Lines for which
+ * that was too short are lost, as are those of the last few milliseconds where the program ends without log_close. */
 void log_close(struct log **log);
 
 /* Whether lines of this level are logged: for those who would have to work for the fields. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -548,12 +549,11 @@ static uint64_t cpu_ms(void)
     return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
 }
 
-/* Waits until the log has lost so many lines. */
-static void wait_for_drops(struct log *log, uint64_t count)
+/* Waits until the log has lost so many lines, or for too long. */
+static void await_drops(struct log *log, uint64_t count)
 {
     for (uint64_t begun = clock_now(); log_dropped(log) < count && ms_since(begun) < PATIENCE_MS;)
         clock_sleep_ms(5);
-    ck_assert_uint_eq(log_dropped(log), count);
 }
 
 /* Logs ten lines, which are lost, and rests: no signal, no spinning, no waiting. */
@@ -564,7 +564,8 @@ static void log_into(int descriptor)
 
     ck_assert_int_eq(log_open(&log, &settings, NULL), ESP_OK);
     log_lines(log, 10);
-    wait_for_drops(log, 10);
+    await_drops(log, 10);
+    ck_assert_uint_eq(log_dropped(log), 10);
     uint64_t before = cpu_ms();
     clock_sleep_ms(300);
     ck_assert_uint_lt(cpu_ms() - before, 150);
@@ -627,6 +628,28 @@ static void *read_slowly(void *context)
     return text;
 }
 
+/* poll() says that it takes a little more, and write() waits for all of it. */
+START_TEST(test_a_stopped_terminal)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY), terminal;
+    struct log *log;
+
+    ck_assert_int_ge(master, 0);
+    ck_assert(grantpt(master) == 0 && unlockpt(master) == 0);
+    terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(terminal, 0);
+    struct log_settings settings = {terminal, LOG_FORMAT_TEXT, LOG_LEVEL_INFO};
+    ck_assert_int_eq(log_open(&log, &settings, NULL), ESP_OK);
+    log_lines(log, 20000);
+    ck_assert_uint_gt(log_dropped(log), 0);
+    uint64_t begun = clock_now();
+    log_close(&log);
+    ck_assert_uint_lt(ms_since(begun), PATIENCE_MS);
+    close(master);       /* which ends the write(); `terminal` is the writer's */
+    clock_sleep_ms(100); /* for the writer to clean up, which sanitizers look for */
+}
+END_TEST
+
 START_TEST(test_small_pieces_make_whole_lines)
 {
     int ends[2], least = 1;
@@ -650,6 +673,35 @@ START_TEST(test_small_pieces_make_whole_lines)
         *end = '\0';
         json_decref(parsed(at));
     }
+}
+END_TEST
+
+/* A file that takes no more in the middle of a line, and then more again. */
+START_TEST(test_a_torn_line_spoils_no_other)
+{
+    char name[] = "/tmp/espalier-log-XXXXXX";
+    int file = mkstemp(name);
+    struct rlimit before, limit;
+    struct log *log;
+
+    ck_assert_int_ge(file, 0);
+    unlink(name);
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = (struct rlimit){100, before.rlim_max};
+    struct log_settings settings = {file, LOG_FORMAT_TEXT, LOG_LEVEL_INFO};
+    ck_assert_int_eq(log_open(&log, &settings, NULL), ESP_OK);
+    setrlimit(RLIMIT_FSIZE, &limit); /* of every file: check's own, too, so it has to wait with its notes */
+    log_lines(log, 10);
+    await_drops(log, 10);
+    setrlimit(RLIMIT_FSIZE, &before);
+    ck_assert_uint_eq(log_dropped(log), 10);
+    log_event(log, LOG_LEVEL_INFO, "whole", NULL, 0);
+    log_close(&log);
+    lseek(file, 0, SEEK_SET);
+    const char *text = read_all(&file);
+    ck_assert_uint_eq(strcspn(text, "\n"), 100);
+    ck_assert_str_eq(text + 101 + strlen("2026-11-24T06:09:44.123Z"), " info  whole\n");
+    close(file);
 }
 END_TEST
 
@@ -688,7 +740,9 @@ int main(void)
     tcase_add_test(tests, test_losses_are_told_when_the_reader_is_back);
     tcase_add_test(tests, test_descriptors_that_are_broken);
     tcase_add_test(tests, test_other_stuck_readers);
+    tcase_add_test(tests, test_a_stopped_terminal);
     tcase_add_test(tests, test_small_pieces_make_whole_lines);
+    tcase_add_test(tests, test_a_torn_line_spoils_no_other);
     tcase_add_test(tests, test_a_line_appears_without_another);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
