@@ -8,6 +8,8 @@
 
 #include "server/http/bytes.h"
 
+#include <sys/socket.h>
+
 enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUES_MAX = 640 };
 
 /* A named value of the query or of a form. Neither text need end with 0; both may hold any byte. */
@@ -77,8 +79,20 @@ struct route;
 struct exchange {
     struct request request;
     struct response response;
-    enum body_use use;         /* set when the headers are there */
-    const struct route *route; /* NULL where there is none */
+    enum body_use use;            /* set when the headers are there */
+    const struct route *route;    /* NULL where there is none */
+    struct sockaddr_storage peer; /* the other end of the connection */
+    uint64_t begun_ns;            /* by the clock of clock.h, when the request line was there */
+    uint64_t bytes_in;            /* of the body, as far as it has come */
+    bool out_of_room;             /* its 429 is because the bodies of others take all of queue-bytes */
+};
+
+/* How an exchange was over. */
+enum exchange_end {
+    END_SENT,      /* the system has taken all of the answer */
+    END_CANCELLED, /* the client went away before that */
+    END_TIMEOUT,   /* the connection was closed, as the client took too long to send or to read */
+    END_CLOSED     /* it was closed for another reason: a body that does not end, or the server stops */
 };
 
 #endif
