@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import Daemon, multipart, status_of
+from daemon import Daemon, multipart, sanitized, status_of
 
 WAIT = 20  # seconds for what has to happen
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -187,6 +187,7 @@ def resident(daemon) -> int:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{daemon.process.pid}/status").read_text())[1]) << 10
 
 
+@pytest.mark.skipif(sanitized(), reason="a sanitizer has memory of its own")
 def test_memory_is_bounded(picture):
     """Two hundred megabytes of bodies come, 16 of them are kept."""
     whole = post(picture + bytes(8_000_000))
