@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -15,24 +14,8 @@
 #define CALM_AFTER (250 * MS) /* a connection on which nothing has happened for it is really idle */
 
 enum {
-    NOBODY = -1,
     SPARE_SLOTS = 256, /* a process has other open files, too; the table grows where these are too few */
     LOOKS = 16         /* each idle connection is looked at so often in the time that a header may take */
-};
-
-/* A place in the table, which is indexed by socket. */
-struct slot {
-    enum connection_stage stage;
-    int before, after; /* in the list of the stage */
-    bool late;
-    uint64_t since; /* when the stage began */
-    uint64_t read;  /* bytes that had come when it became idle */
-};
-
-/* The connections of one stage, in the order in which they entered it: the first one is the first to be late. */
-struct list {
-    int first, last;
-    size_t count;
 };
 
 struct connections {
@@ -41,9 +24,7 @@ struct connections {
     pthread_cond_t calm; /* for who stops: nothing is under way, or the doors are closed */
     pthread_cond_t some; /* for the watchdog: there is a connection */
     struct connection_limits limits;
-    struct slot *slots; /* [capacity] */
-    size_t capacity;
-    struct list lists[CONNECTION_STAGES];
+    struct stages stages;
     struct connection_counts counts;
     uint64_t moved;  /* when a connection last entered a stage */
     uint64_t looked; /* when the watchdog last looked at idle ones */
@@ -76,40 +57,16 @@ static void sleep_until(struct connections *all, pthread_cond_t *condition, uint
 
 /* ---- with the lock held: the table ---- */
 
-static void take_out(struct connections *all, int socket)
-{
-    struct slot *slot = &all->slots[socket];
-    struct list *list = &all->lists[slot->stage];
-
-    *(slot->before == NOBODY ? &list->first : &all->slots[slot->before].after) = slot->after;
-    *(slot->after == NOBODY ? &list->last : &all->slots[slot->after].before) = slot->before;
-    list->count--;
-}
-
-static void put_in(struct connections *all, int socket, enum connection_stage stage)
-{
-    struct slot *slot = &all->slots[socket];
-    struct list *list = &all->lists[stage];
-
-    slot->stage = stage;
-    slot->before = list->last;
-    slot->after = NOBODY;
-    *(list->last == NOBODY ? &list->first : &all->slots[list->last].after) = socket;
-    list->last = socket;
-    list->count++;
-}
-
 /* Connections that have something to do, or are just coming or going. */
 static size_t under_way(const struct connections *all)
 {
-    return all->counts.open - all->lists[CONNECTION_IDLE].count;
+    return all->counts.open - all->stages.lists[CONNECTION_IDLE].count;
 }
 
 static void enter(struct connections *all, int socket, enum connection_stage stage, uint64_t now)
 {
-    take_out(all, socket);
-    put_in(all, socket, stage);
-    all->slots[socket].since = all->moved = now;
+    stages_move(&all->stages, socket, stage, now);
+    all->moved = now;
     if (stage != CONNECTION_IDLE)
         return;
     pthread_cond_signal(&all->room);
@@ -119,35 +76,12 @@ static void enter(struct connections *all, int socket, enum connection_stage sta
 
 static void forget(struct connections *all, int socket)
 {
-    take_out(all, socket);
-    all->slots[socket].stage = CONNECTION_NONE;
+    stages_remove(&all->stages, socket);
     all->counts.open--;
     all->moved = clock_now();
     pthread_cond_signal(&all->room);
     if (under_way(all) == 0)
         pthread_cond_signal(&all->calm);
-}
-
-static bool known(const struct connections *all, int socket)
-{
-    return (size_t)socket < all->capacity && all->slots[socket].stage != CONNECTION_NONE;
-}
-
-static bool make_slot(struct connections *all, int socket)
-{
-    size_t capacity = all->capacity;
-
-    while (capacity <= (size_t)socket)
-        capacity *= 2;
-    if (capacity == all->capacity)
-        return true;
-    struct slot *slots = realloc(all->slots, capacity * sizeof *slots);
-    if (!slots)
-        return false;
-    memset(slots + all->capacity, 0, (capacity - all->capacity) * sizeof *slots);
-    all->slots = slots;
-    all->capacity = capacity;
-    return true;
 }
 
 /* ---- with the lock held: idle connections, and late ones ---- */
@@ -164,7 +98,7 @@ static uint64_t bytes_received(int socket)
 /* The library does not tell when the first byte of a request comes, only when its first line is complete. */
 static bool still_idle(struct connections *all, int socket, uint64_t now)
 {
-    if (bytes_received(socket) <= all->slots[socket].read)
+    if (bytes_received(socket) <= all->stages.slots[socket].read)
         return true;
     enter(all, socket, CONNECTION_HEADER, now);
     return false;
@@ -181,18 +115,18 @@ static void shut_late(struct connections *all, int socket)
 {
     struct linger at_once = {.l_onoff = 1};
 
-    if (all->slots[socket].stage == CONNECTION_ANSWER)
+    if (all->stages.slots[socket].stage == CONNECTION_ANSWER)
         setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    all->slots[socket].late = true;
+    all->stages.slots[socket].late = true;
     shut(all, socket);
 }
 
 static void shut_all_late(struct connections *all, enum connection_stage stage, uint64_t limit_ms, uint64_t now,
                           uint64_t *count)
 {
-    struct list *list = &all->lists[stage];
+    struct stage_list *list = &all->stages.lists[stage];
 
-    while (list->first != NOBODY && now >= all->slots[list->first].since + limit_ms * MS) {
+    while (list->first != NO_SOCKET && now >= all->stages.slots[list->first].since + limit_ms * MS) {
         shut_late(all, list->first);
         ++*count;
     }
@@ -202,12 +136,12 @@ static void shut_all_late(struct connections *all, enum connection_stage stage, 
 static void look_at_idle(struct connections *all, uint64_t now)
 {
     uint64_t round = all->limits.header_ms * MS / LOOKS + 1;
-    size_t most = all->capacity, count = now - all->looked >= round ? most : (now - all->looked) * most / round;
+    size_t most = all->stages.capacity, count = now - all->looked >= round ? most : (now - all->looked) * most / round;
 
     for (size_t i = 0; i < count; i++) {
         int socket = (int)all->next;
         all->next = (all->next + 1) % most;
-        if (all->slots[socket].stage == CONNECTION_IDLE)
+        if (all->stages.slots[socket].stage == CONNECTION_IDLE)
             still_idle(all, socket, now);
     }
     if (count > 0)
@@ -217,14 +151,14 @@ static void look_at_idle(struct connections *all, uint64_t now)
 /* Tells when that may be tried again where nobody has been idle for `least` yet. */
 static bool evict_oldest(struct connections *all, uint64_t least, uint64_t *again)
 {
-    struct list *idle = &all->lists[CONNECTION_IDLE];
+    struct stage_list *idle = &all->stages.lists[CONNECTION_IDLE];
     uint64_t now = clock_now();
 
     *again = FOR_GOOD;
-    while (idle->first != NOBODY) {
+    while (idle->first != NO_SOCKET) {
         int oldest = idle->first;
-        if (now < all->slots[oldest].since + least) {
-            *again = all->slots[oldest].since + least;
+        if (now < all->stages.slots[oldest].since + least) {
+            *again = all->stages.slots[oldest].since + least;
             return false;
         }
         if (still_idle(all, oldest, now)) {
@@ -239,7 +173,7 @@ static bool evict_oldest(struct connections *all, uint64_t least, uint64_t *agai
 /* Whether nothing is under way, and nothing has just been or is about to be; otherwise when to look again. */
 static bool calm(struct connections *all, uint64_t *again)
 {
-    struct list *idle = &all->lists[CONNECTION_IDLE];
+    struct stage_list *idle = &all->stages.lists[CONNECTION_IDLE];
     uint64_t now = clock_now();
 
     *again = FOR_GOOD;
@@ -250,8 +184,8 @@ static bool calm(struct connections *all, uint64_t *again)
     *again = all->moved + CALM_AFTER;
     if (now < *again)
         return false;
-    for (int socket = idle->first, after; socket != NOBODY; socket = after) {
-        after = all->slots[socket].after;
+    for (int socket = idle->first, after; socket != NO_SOCKET; socket = after) {
+        after = all->stages.slots[socket].after;
         still_idle(all, socket, now);
     }
     *again = FOR_GOOD;
@@ -265,15 +199,12 @@ enum esp_status connections_create(struct connections **connections, const struc
 {
     struct connections *all = *connections = calloc(1, sizeof *all);
 
-    if (!all || !(all->slots = calloc(limits->most + SPARE_SLOTS, sizeof *all->slots))) {
+    if (!all || !stages_open(&all->stages, limits->most + SPARE_SLOTS)) {
         free(all);
         *connections = NULL;
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
     }
-    all->capacity = limits->most + SPARE_SLOTS;
     all->limits = *limits;
-    for (int stage = 0; stage < CONNECTION_STAGES; stage++)
-        all->lists[stage] = (struct list){NOBODY, NOBODY, 0};
     pthread_mutex_init(&all->lock, NULL);
     make_condition(&all->room);
     make_condition(&all->calm);
@@ -291,7 +222,7 @@ void connections_destroy(struct connections **connections)
     pthread_cond_destroy(&all->calm);
     pthread_cond_destroy(&all->room);
     pthread_mutex_destroy(&all->lock);
-    free(all->slots);
+    stages_close(&all->stages);
     free(all);
     *connections = NULL;
 }
@@ -310,7 +241,7 @@ struct connection_counts connections_count(struct connections *connections)
 bool connections_make_room(struct connections *connections)
 {
     struct connections *all = connections;
-    const struct list *closing = &all->lists[CONNECTION_CLOSING];
+    const struct stage_list *closing = &all->stages.lists[CONNECTION_CLOSING];
 
     pthread_mutex_lock(&all->lock);
     while (!all->over && all->counts.open >= all->limits.most) {
@@ -336,20 +267,19 @@ void connections_evict(struct connections *connections)
  * has run out before it could begin. */
 bool connections_add(struct connections *connections, int socket)
 {
-    pthread_mutex_lock(&connections->lock);
-    bool room = make_slot(connections, socket);
-    if (room) {
-        if (known(connections, socket))
-            forget(connections, socket);
-        connections->slots[socket] = (struct slot){.since = connections->moved = clock_now()};
-        put_in(connections, socket, CONNECTION_NEW);
-        connections->counts.open++;
-        connections->counts.accepted++;
-        if (connections->counts.open == 1)
-            pthread_cond_signal(&connections->some);
-    }
-    pthread_mutex_unlock(&connections->lock);
-    return room;
+    struct connections *all = connections;
+
+    pthread_mutex_lock(&all->lock);
+    if (stages_has(&all->stages, socket))
+        forget(all, socket);
+    all->moved = clock_now();
+    bool added = stages_add(&all->stages, socket, CONNECTION_NEW, all->moved);
+    all->counts.open += added;
+    all->counts.accepted += added;
+    if (all->counts.open == 1)
+        pthread_cond_signal(&all->some);
+    pthread_mutex_unlock(&all->lock);
+    return added;
 }
 
 void connections_close_doors(struct connections *connections)
@@ -377,7 +307,7 @@ void connections_gone(struct connections *connections, int socket)
 }
 
 /* A header whose first byte was seen keeps the time of that. */
-static bool enters(const struct slot *slot, enum connection_stage stage)
+static bool enters(const struct connection_slot *slot, enum connection_stage stage)
 {
     return slot->stage != CONNECTION_CLOSING && slot->stage != stage;
 }
@@ -387,7 +317,7 @@ void connections_enter(struct connections *connections, int socket, enum connect
     uint64_t read = stage == CONNECTION_IDLE ? bytes_received(socket) : 0;
 
     pthread_mutex_lock(&connections->lock);
-    struct slot *slot = &connections->slots[socket];
+    struct connection_slot *slot = &connections->stages.slots[socket];
     if (enters(slot, stage)) {
         slot->read = read;
         enter(connections, socket, stage, clock_now());
@@ -398,7 +328,7 @@ void connections_enter(struct connections *connections, int socket, enum connect
 bool connections_late(struct connections *connections, int socket)
 {
     pthread_mutex_lock(&connections->lock);
-    bool late = connections->slots[socket].late;
+    bool late = connections->stages.slots[socket].late;
     pthread_mutex_unlock(&connections->lock);
     return late;
 }

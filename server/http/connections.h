@@ -12,22 +12,7 @@
 #define SERVER_HTTP_CONNECTIONS_H
 
 #include "espalier/error.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum connection_stage {
-    CONNECTION_NONE,    /* there is no such connection */
-    CONNECTION_NEW,     /* on its way to an I/O thread */
-    CONNECTION_IDLE,    /* no byte of a request has come yet, or since the last one */
-    CONNECTION_HEADER,  /* of a request, from its first byte to its end */
-    CONNECTION_BODY,    /* likewise, also one that is read and forgotten */
-    CONNECTION_WORK,    /* the request is complete */
-    CONNECTION_ANSWER,  /* on its way, until the system has taken all of it */
-    CONNECTION_CLOSING, /* shut down here; the library has not closed it yet */
-    CONNECTION_STAGES
-};
+#include "server/http/stages.h"
 
 /* A stage without a limit may take any time. */
 struct connection_limits {
@@ -56,7 +41,7 @@ struct connection_counts connections_count(struct connections *connections);
  * been so for a moment; otherwise it waits until one closes. False when it is all over. */
 bool connections_make_room(struct connections *connections);
 
-/* Closes the connection that has been idle longest, whether or not there is room: open files have run out. */
+/* Open files have run out: closes the connection that has been idle longest, if it has been so for a moment. */
 void connections_evict(struct connections *connections);
 
 /* A connection was accepted: CONNECTION_NEW until connections_started. False where there is no memory. */
