@@ -157,14 +157,26 @@ static void add_headers(struct MHD_Response *out, const struct exchange *exchang
         MHD_add_response_header(out, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+/* What has been answered needs no body any more, however long the client takes to read. */
+static void drop_body(struct conversation *talk)
+{
+    struct request *request = &talk->exchange.request;
+
+    body_drop(&talk->body, &talk->parts->limits);
+    request->form = NULL;
+    request->body = NULL;
+    request->form_count = request->size = 0;
+}
+
 static enum MHD_Result send_answer(struct conversation *talk)
 {
     struct response *response = &talk->exchange.response;
-    /* The body stays ours: it lives until conversation_close, which the library calls when it has gone out. */
+    /* The answer's body stays ours: it lives until conversation_close, which the library calls when it has gone out. */
     struct MHD_Response *out =
         MHD_create_response_from_buffer(response->size, (void *)response->body, MHD_RESPMEM_PERSISTENT);
     if (!out)
         return MHD_NO;
+    drop_body(talk);
     add_headers(out, &talk->exchange, response->close || atomic_load(&talk->parts->draining));
     connections_enter(talk->parts->connections, talk->socket, CONNECTION_ANSWER);
     enum MHD_Result result = MHD_queue_response(talk->connection, response->status, out);

@@ -2,7 +2,7 @@
  *
  * Ownership: an exchange belongs to its connection. One thread at a time has it: the I/O thread that reads the request,
  * then the worker to which a suspended exchange was handed, then the I/O thread again. All that a request points at
- * lives until the answer has gone out. */
+ * lives until the answer has gone out, but for its body, which is given back when the answer is there. */
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
