@@ -12,5 +12,6 @@ uint64_t clock_now(void)
 void clock_sleep_ms(unsigned milliseconds)
 {
     struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
-    nanosleep(&pause, NULL);
+    while (nanosleep(&pause, &pause) != 0)
+        ; /* interrupted by a signal: the rest */
 }

@@ -18,7 +18,6 @@
 enum {
     SPARE_FILES = 64,         /* open files beside the connections */
     MAPPED_LEAST = 128 << 10, /* bytes; see give_memory_back */
-    POLL_MS = 5,              /* how often draining looks whether it is done */
     LAST_ANSWERS_MS = 500     /* for the answers of requests that were given up when draining took too long */
 };
 
@@ -50,20 +49,42 @@ static void handle(void *context, struct exchange *exchange)
     routes_handle(context, exchange);
 }
 
-static void answered(void *context, const struct exchange *exchange)
+/* A request that nobody was there to be answered is not counted among the answers. */
+static void finished(void *context, const struct exchange *exchange, enum exchange_end end)
 {
-    service_count(context, exchange);
+    (void)end;
+    if (exchange->response.status)
+        service_count(context, exchange);
+}
+
+static unsigned retry_ms(void *context)
+{
+    return service_retry_ms(context);
+}
+
+static void sweep(void *context)
+{
+    service_sweep(context);
 }
 
 static enum esp_status start(struct transport **transport, struct service *service, int socket, struct esp_error *err)
 {
     const struct settings *settings = service->settings;
-    struct application application = {service, admit, handle, answered};
+    struct application application = {.context = service,
+                                      .admit = admit,
+                                      .handle = handle,
+                                      .finished = finished,
+                                      .retry_ms = retry_ms,
+                                      .sweep = sweep};
     struct transport_settings wanted = {.socket = socket,
                                         .threads = (unsigned)settings->io_threads,
                                         .connections = (unsigned)settings->connections,
                                         .idle_timeout = (unsigned)settings->idle_timeout,
-                                        .body_max = settings->max_body};
+                                        .header_ms = settings->header_timeout_ms,
+                                        .body_ms = settings->body_timeout_ms,
+                                        .send_ms = settings->send_timeout_ms,
+                                        .body_max = settings->max_body,
+                                        .bodies_max = settings->queue_bytes};
     return transport_start(transport, &wanted, &application, err);
 }
 
@@ -147,21 +168,18 @@ static void announce(const struct service *service, const char *url)
     repository_release(service->repository, network);
 }
 
-static void wait_for_answers(struct transport *transport, uint64_t milliseconds)
-{
-    uint64_t end = clock_now() + milliseconds * 1000000;
-    while (transport_in_flight(transport) > 0 && clock_now() < end)
-        clock_sleep_ms(POLL_MS);
-}
-
-/* Lets the requests under way finish; those that take too long are answered 503 where no answer has begun. */
+/* First the world is told, and served on until it has heard. Then the requests under way finish; those that take too
+ * long are answered 503 where no answer has begun. */
 static void drain(struct service *service, struct transport *transport)
 {
+    const struct settings *settings = service->settings;
+
     service_drain(service);
-    transport_quiesce(transport);
-    wait_for_answers(transport, service->settings->drain_timeout_ms);
+    clock_sleep_ms((unsigned)settings->drain_delay_ms);
+    transport_last_call(transport);
+    transport_wait(transport, settings->drain_timeout_ms);
     service_stop(service);
-    wait_for_answers(transport, LAST_ANSWERS_MS);
+    transport_wait(transport, LAST_ANSWERS_MS);
 }
 
 static enum esp_status serve(struct service *service, const struct listener *listener, struct esp_error *err)

@@ -4,7 +4,6 @@
 #include "server/config/values.h"
 #include "server/file.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,11 +119,6 @@ static enum esp_status read_token(struct settings *settings, struct esp_error *e
 
 enum esp_status settings_complete(struct settings *settings, struct esp_error *err)
 {
-    if (settings->max_body > settings->queue_bytes)
-        return esp_fail(err, ESP_ERROR_ARGUMENT,
-                        "max-body is %" PRIu64 " and queue-bytes %" PRIu64
-                        ": such a body would always be refused; lower max-body or raise queue-bytes",
-                        settings->max_body, settings->queue_bytes);
     if (*settings->admin_token && *settings->admin_token_file)
         return esp_fail(err, ESP_ERROR_ARGUMENT, "both admin-token and admin-token-file are given; give one of them");
     return *settings->admin_token_file ? read_token(settings, err) : ESP_OK;

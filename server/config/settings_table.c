@@ -34,7 +34,7 @@ const struct setting setting_table[] = {
     {load, "queue-macs", NUMBER, FIELD(queue_macs), 0, (uint64_t)1 << 50, "0", "MACS",
      "multiply-accumulates that may wait; more are told 429; 0: those of queue-depth whole networks"},
     {load, "queue-bytes", NUMBER, FIELD(queue_bytes), 1024, (uint64_t)1 << 40, "268435456", "BYTES",
-     "what the bodies of all requests may take together, at least max-body; more are told 429"},
+     "what the bodies of all requests may take together; more are told 429, but one alone always fits"},
     {load, "timeout-ms", NUMBER, FIELD(timeout_ms), 1, 3600000, "30000", "MILLISECONDS",
      "a request that still waits after it is told 504"},
     {load, "max-body", NUMBER, FIELD(max_body), 1024, 1u << 30, "33554432", "BYTES", "largest body of a request"},

@@ -15,6 +15,11 @@ static bool make_room(struct bytes *bytes, size_t needed)
     return true;
 }
 
+size_t bytes_room(const struct bytes *bytes, size_t more)
+{
+    return more > bytes->capacity - bytes->size ? buffer_room(bytes->size + more) : bytes->capacity;
+}
+
 bool bytes_append(struct bytes *bytes, const void *more, size_t size)
 {
     if (size == 0)

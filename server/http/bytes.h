@@ -13,6 +13,9 @@ struct bytes {
     size_t size, capacity;
 };
 
+/* The capacity that it would have with `more` bytes. */
+size_t bytes_room(const struct bytes *bytes, size_t more);
+
 /* Adds a copy of `size` bytes; false where there is no memory. */
 bool bytes_append(struct bytes *bytes, const void *more, size_t size);
 

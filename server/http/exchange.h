@@ -2,11 +2,13 @@
  *
  * Ownership: an exchange belongs to its connection. One thread at a time has it: the I/O thread that reads the request,
  * then the worker to which a suspended exchange was handed, then the I/O thread again. All that a request points at
- * lives until the answer has gone out. */
+ * lives until the answer has gone out, but for its body, which is given back when the answer is there. */
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
 #include "server/http/bytes.h"
+
+#include <sys/socket.h>
 
 enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUES_MAX = 640 };
 
@@ -19,10 +21,10 @@ struct field {
 };
 
 struct request {
-    const char *method, *path;   /* the path is decoded and has no query */
-    const char *content_type;    /* "" where there is none */
-    const char *authorization;   /* likewise; a secret */
-    const char *parameter;       /* what stands for the {name} of the route's path, in `path`; NULL where there is none */
+    const char *method, *path; /* the path is decoded and has no query */
+    const char *content_type;  /* "" where there is none */
+    const char *authorization; /* likewise; a secret */
+    const char *parameter;     /* what stands for the {name} of the route's path, in `path`; NULL where there is none */
     size_t parameter_length;
     char id[REQUEST_ID_MAX + 1]; /* the client's, or one of our own */
     struct field query[REQUEST_FIELDS_MAX];
@@ -80,8 +82,20 @@ struct route;
 struct exchange {
     struct request request;
     struct response response;
-    enum body_use use;         /* set when the headers are there */
-    const struct route *route; /* NULL where there is none */
+    enum body_use use;            /* set when the headers are there */
+    const struct route *route;    /* NULL where there is none */
+    struct sockaddr_storage peer; /* the other end of the connection */
+    uint64_t begun_ns;            /* by the clock of clock.h, when the request line was there */
+    uint64_t bytes_in;            /* of the body, as far as it has come */
+    bool out_of_room;             /* its 429 is because the bodies of others take all of queue-bytes */
+};
+
+/* How an exchange was over. */
+enum exchange_end {
+    END_SENT,      /* the system has taken all of the answer */
+    END_CANCELLED, /* the client went away before that */
+    END_TIMEOUT,   /* the connection was closed, as the client took too long to send or to read */
+    END_CLOSED     /* it was closed for another reason: a body that does not end, or the server stops */
 };
 
 #endif

@@ -3,8 +3,10 @@
 #include "server/http/place.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,4 +69,18 @@ enum esp_status listener_open(struct listener *listener, const char *where, stru
         return explain(where, why, err);
     write_url(listener);
     return ESP_OK;
+}
+
+/* A filter sees TCP segments from their header on. Those with SYN, which ask for a connection, are dropped; the others
+ * end handshakes that have begun. Connections inherit the filter from the socket, and nothing comes of it: no segment
+ * of theirs has SYN. */
+void listener_refuse(int socket)
+{
+    enum { FLAGS = 13, SYN = 2 };
+    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+                                 BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                                 BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    struct sock_fprog filter = {sizeof code / sizeof code[0], code};
+
+    setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }

@@ -14,4 +14,9 @@ struct listener {
 /* `where` is ADDRESS:PORT; IPv6 in brackets; port 0 takes a free one. The text of an error says what to do. */
 enum esp_status listener_open(struct listener *listener, const char *where, struct esp_error *err);
 
+/* From now on nobody else can connect, while those who have, or are just about to, can be accepted. Who tries is not
+ * answered, and tries again until the socket is shut down, which refuses him. Where the system can't do that,
+ * connecting goes on until then. */
+void listener_refuse(int socket);
+
 #endif

@@ -4,7 +4,6 @@
 #include "server/clock.h"
 #include "server/http/transport.h"
 #include "server/problem.h"
-#include "server/work/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +94,7 @@ static bool too_late(const struct desk *desk, const struct job *job, uint64_t no
         return !problem(response, 503, "the service is shutting down; try again elsewhere");
     if (now > job->waiting.deadline_ns)
         return !problem_deadline(response, job->options.timeout_ms);
-    if (sweep_socket_gone(job->waiting.socket))
+    if (exchange_client_gone(job->exchange))
         return !problem_gone(response);
     return false;
 }

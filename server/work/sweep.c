@@ -70,9 +70,3 @@ void sweep_once(struct sweep *sweep)
             take_out(sweep, &sweep->entries[i], SWEEP_LATE);
     }
 }
-
-bool sweep_socket_gone(int socket)
-{
-    struct pollfd look = {.fd = socket, .events = POLLRDHUP};
-    return poll(&look, 1, 0) > 0 && (look.revents & GONE) != 0;
-}

@@ -18,8 +18,4 @@ void sweep_destroy(struct sweep **sweep);
 
 void sweep_once(struct sweep *sweep);
 
-/* Whether the peer of a socket has closed it, or its sending half: who does so waits for no answer. -1 is never gone.
- */
-bool sweep_socket_gone(int socket);
-
 #endif

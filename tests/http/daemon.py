@@ -108,6 +108,12 @@ class Daemon:
             time.sleep(0.01)
 
 
+def sanitized() -> bool:
+    """Whether the program was built with a sanitizer, whose malloc and memory are not the program's own."""
+    program = Path(BINARY).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def read_answer(connection: http.client.HTTPConnection) -> Answer:
     response = connection.getresponse()
     return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())

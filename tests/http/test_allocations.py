@@ -21,16 +21,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon import BINARY, Daemon, multipart, status_of
+from daemon import BINARY, Daemon, multipart, sanitized, status_of
 from pictures import jpeg, png, scene
 
 COUNTING_LIBRARY = Path(BINARY).resolve().parents[1] / "tests" / "own_allocations.so"
 KEPT_MAX = 16 << 20  # BUFFERS_KEPT_MAX in server/http/buffers.h
-
-
-def sanitized() -> bool:
-    program = Path(BINARY).read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 class CountedDaemon(Daemon):

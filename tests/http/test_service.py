@@ -1,18 +1,15 @@
-"""The other routes, the queue, deadlines, and stopping."""
+"""The other routes, the queue, deadlines, and the command line."""
 
-import http.client
 import json
 import os
 import re
-import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
-from daemon import BINARY, ROOT, Daemon, read_answer
-from pictures import jpeg, scene
+from busy import Busy
+from daemon import BINARY, ROOT, Daemon
 
 
 def test_health(daemon):
@@ -90,36 +87,6 @@ def test_many_clients_at_once(daemon, picture):
     assert not wrong
 
 
-class Busy:
-    """A daemon with one instance that is busy for a while: plain kernels, and large pictures that wait in the queue."""
-
-    def __init__(self, **flags):
-        self.daemon = Daemon(instances=1, batch=1, kernels="plain", **flags)
-        self.photo = jpeg(scene(6000, 4500), quality=90)
-        self.answers = []
-
-    def __enter__(self):
-        self.daemon.__enter__()
-        return self
-
-    def __exit__(self, *problem):
-        for thread in getattr(self, "threads", []):
-            thread.join()
-        self.daemon.__exit__(*problem)
-
-    def occupy(self, count):
-        """Sends `count` slow requests at once, and waits until one runs and the others wait."""
-        def send():
-            try:
-                self.answers.append(self.daemon.classify(self.photo))
-            except (OSError, http.client.HTTPException):
-                pass  # the daemon is gone: the test knows whether it may be
-
-        self.threads = [threading.Thread(target=send) for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-
 def test_full_queue(picture):
     with Busy(queue_depth=1) as busy:
         busy.occupy(8)
@@ -148,52 +115,6 @@ def test_a_slow_model_does_not_block_other_routes():
         busy.daemon.wait_for_metric("espalier_instances_busy", 1)
         for _ in range(10):
             assert busy.daemon.get("/healthz").status == 200
-
-
-def test_stop_with_requests_in_flight():
-    """SIGTERM: every request that was taken is answered, new ones are not, exit 0."""
-    with Busy(drain_timeout_ms=120000) as busy:
-        busy.occupy(4)
-        end = time.monotonic() + 30
-        while busy.daemon.metric("espalier_instances_busy") + busy.daemon.metric("espalier_queue_depth") < 4:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        busy.daemon.process.send_signal(signal.SIGTERM)
-        for thread in busy.threads:
-            thread.join()
-        assert [answer.status for answer in busy.answers] == [200] * 4
-        assert busy.daemon.process.wait(30) == 0
-        with pytest.raises(OSError):
-            busy.daemon.get("/healthz")
-
-
-def test_stop_with_idle_connections():
-    with Daemon() as daemon:
-        connection = daemon.connect()
-        connection.request("GET", "/healthz")
-        assert read_answer(connection).status == 200
-        daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(20) == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_by_signal(number):
-    """Often, as it must not depend on which thread the signal comes to."""
-    for _ in range(8):
-        with Daemon() as daemon:
-            daemon.process.send_signal(number)
-            assert daemon.process.wait(20) == 0
-
-
-def test_second_signal_stops_at_once():
-    with Busy() as busy:
-        busy.occupy(6)
-        busy.daemon.wait_for_metric("espalier_instances_busy", 1)
-        busy.daemon.process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-        busy.daemon.process.send_signal(signal.SIGTERM)
-        assert busy.daemon.process.wait(20) == 1
-        busy.daemon.expected_exit = 1
 
 
 def run(*arguments, **environment):

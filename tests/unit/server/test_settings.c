@@ -336,11 +336,6 @@ START_TEST(test_contradictions)
     ck_assert_int_eq(READ("--admin-token", TOKEN, "--admin-token-file", path), ESP_OK);
     ck_assert_int_eq(complete(), ESP_ERROR_ARGUMENT);
     ck_assert_str_eq(err.text, "both admin-token and admin-token-file are given; give one of them");
-    ck_assert_int_eq(READ("--max-body", "4096", "--queue-bytes", "4096"), ESP_OK);
-    ck_assert_int_eq(complete(), ESP_OK);
-    ck_assert_int_eq(READ("--max-body", "4097", "--queue-bytes", "4096"), ESP_OK);
-    ck_assert_int_eq(complete(), ESP_ERROR_ARGUMENT);
-    assert_error("max-body is 4097 and queue-bytes 4096");
 }
 END_TEST
 

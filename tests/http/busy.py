@@ -1,0 +1,39 @@
+"""A daemon whose only instance is busy for a while."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+
+from daemon import Daemon
+from pictures import jpeg, scene
+
+
+class Busy:
+    """A daemon with one instance that is busy for a while: plain kernels, and large pictures that wait in the queue."""
+
+    def __init__(self, **flags):
+        self.daemon = Daemon(instances=1, batch=1, kernels="plain", **flags)
+        self.photo = jpeg(scene(6000, 4500), quality=90)
+        self.answers = []
+
+    def __enter__(self):
+        self.daemon.__enter__()
+        return self
+
+    def __exit__(self, *problem):
+        for thread in getattr(self, "threads", []):
+            thread.join()
+        self.daemon.__exit__(*problem)
+
+    def occupy(self, count):
+        """Sends `count` slow requests at once, and waits until one runs and the others wait."""
+        def send():
+            try:
+                self.answers.append(self.daemon.classify(self.photo))
+            except (OSError, http.client.HTTPException):
+                pass  # the daemon is gone: the test knows whether it may be
+
+        self.threads = [threading.Thread(target=send) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
