@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include "server/answer.h"
+#include "server/clock.h"
 #include "server/cpus.h"
 #include "server/http/exchange.h"
 #include "server/models/model_choice.h"
@@ -19,7 +20,9 @@ static enum esp_status load_model(struct service *service, struct esp_error *err
     if (model_choice_load(&choice, &service->model, directory, err) != ESP_OK)
         return ESP_ERROR_MODEL;
     service->categories = answer_categories(service->model);
-    return service->categories ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    if (!service->categories || !branch_counts_create(&service->branches, service->model, service->instances))
+        return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    return ESP_OK;
 }
 
 /* Each job is in the queue, in an instance's batch, or with one of the I/O threads, which has one at a time. */
@@ -36,6 +39,7 @@ static enum esp_status start_pool(struct service *service, struct esp_error *err
                                .queue = service->queue,
                                .jobs = service->jobs,
                                .metrics = &service->metrics,
+                               .branches = service->branches,
                                .limits = {service->settings->max_body, service->settings->max_pixels},
                                .instances = service->instances,
                                .batch = service->settings->batch};
@@ -86,6 +90,7 @@ void service_close(struct service *service)
     bell_destroy(&service->bell);
     free(service->categories);
     service->categories = NULL;
+    branch_counts_release(service->branches);
     esp_model_destroy(&service->model);
 }
 
@@ -101,7 +106,8 @@ unsigned service_retry_ms(const struct service *service)
 
 void service_count(struct service *service, const struct exchange *exchange)
 {
-    metrics_request(&service->metrics, routes_number(exchange->route), exchange->response.status);
+    metrics_request(&service->metrics, routes_number(exchange->route), exchange->response.status,
+                    clock_now() - exchange->request.begun_ns);
     switch (exchange->response.status) {
     case 400:
         if (exchange->response.close) /* a header that nobody could be sure of */

@@ -21,6 +21,7 @@ struct service {
     struct job_store *jobs;
     struct pool *pool;
     struct metrics metrics;
+    struct branch_counts *branches;
     char *categories; /* the answer of GET /categories, which never changes */
     atomic_int state; /* enum service_state */
 };

@@ -9,19 +9,28 @@
 #include <pthread.h>
 #include <stdio_ext.h>
 
-static struct metrics_view view_of(const struct service *service)
+static struct metrics_model model_of(const struct service *service)
 {
     const struct esp_model_info *info = esp_model_info(service->model);
 
+    return (struct metrics_model){.name = info->name,
+                                  .version = info->version,
+                                  .kernels = info->kernels,
+                                  .precision = info->precision,
+                                  .is_default = true,
+                                  .branches = service->branches};
+}
+
+static struct metrics_view view_of(const struct service *service, const struct metrics_model *model)
+{
     return (struct metrics_view){.route = routes_name,
                                  .queue_depth = queue_length(service->queue),
                                  .queue_capacity = queue_capacity(service->queue),
                                  .instances = service->instances,
                                  .ready = service_state(service) == SERVICE_READY,
                                  .version = ESP_VERSION,
-                                 .kernels = info->kernels,
-                                 .precision = info->precision,
-                                 .model = info->name};
+                                 .models = model,
+                                 .model_count = 1};
 }
 
 /* ---- a stream whose text becomes the body of an answer ---- */
@@ -54,7 +63,8 @@ static bool print(const struct metrics *metrics, const struct metrics_view *view
 
 void handle_metrics(struct service *service, struct exchange *exchange)
 {
-    struct metrics_view view = view_of(service);
+    struct metrics_model model = model_of(service);
+    struct metrics_view view = view_of(service, &model);
 
     response_begin(&exchange->response, 200, "text/plain; version=0.0.4; charset=utf-8");
     pthread_mutex_lock(&lock);

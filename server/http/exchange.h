@@ -21,6 +21,7 @@ struct field {
 struct request {
     const char *method, *path;   /* the path is decoded and has no query */
     const char *content_type;    /* "" where there is none */
+    uint64_t begun_ns;           /* clock_now() when its first line was there */
     char id[REQUEST_ID_MAX + 1]; /* the client's, or one of our own */
     struct field query[REQUEST_FIELDS_MAX];
     size_t query_count;

@@ -1,5 +1,6 @@
 #include "server/http/transport.h"
 
+#include "server/clock.h"
 #include "server/http/buffers.h"
 #include "server/http/form.h"
 #include "server/http/framing.h"
@@ -59,6 +60,7 @@ static void *open_conversation(void *context, const char *uri, struct MHD_Connec
     memset(talk, 0, sizeof *talk); /* nothing of an earlier request is left */
     talk->transport = context;
     talk->connection = connection;
+    talk->exchange.request.begun_ns = clock_now();
     talk->nul_in_path = nul && (!query || nul < query);
     atomic_fetch_add(&talk->transport->in_flight, 1);
     return talk;

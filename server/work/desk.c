@@ -143,7 +143,8 @@ static void answer(struct desk *desk, size_t index, size_t batch)
 
     times->trunk = ran->trunk_seconds;
     times->branches = ran->branches_seconds;
-    times->total = seconds(job->arrived_ns, clock_now());
+    uint64_t begin = clock_now();
+    times->total = seconds(job->arrived_ns, begin);
     struct answer given = {.request_id = job->exchange->request.id,
                            .cutout = ran->cutout,
                            .scores = ran->scores,
@@ -154,7 +155,9 @@ static void answer(struct desk *desk, size_t index, size_t batch)
                            .batch = batch,
                            .times = *times};
     answer_classify(&given, &job->exchange->response);
+    metrics_stages(desk->parts->metrics, times, clock_now() - begin);
     metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
+    branch_counts_add(desk->parts->branches, desk->number, ran->cutout);
 }
 
 /* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of
@@ -189,12 +192,12 @@ void desk_answer(struct desk *desk, struct job **jobs, size_t count)
 
 /* ---- life ---- */
 
-enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp_instance *instance,
+enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, size_t number, esp_instance *instance,
                           struct esp_error *err)
 {
     const struct esp_model_info *info = esp_model_info(parts->model);
 
-    *desk = (struct desk){.parts = parts, .instance = instance};
+    *desk = (struct desk){.parts = parts, .number = number, .instance = instance};
     desk->seats = calloc(parts->batch, sizeof *desk->seats);
     desk->engine = calloc(parts->batch, sizeof *desk->engine);
     desk->scores = calloc(parts->batch * info->nodes, sizeof *desk->scores);

@@ -18,6 +18,7 @@ struct desk_parts {
     const esp_model *model;
     struct job_store *jobs;
     struct metrics *metrics;
+    struct branch_counts *branches;
     struct esp_image_limits limits;
     size_t batch;                /* the most requests at a time */
     const atomic_bool *stopping; /* from then on requests are refused */
@@ -31,6 +32,7 @@ struct seat {
 
 struct desk {
     const struct desk_parts *parts;
+    size_t number;          /* the worker's */
     esp_instance *instance; /* not the desk's own; of parts->batch images */
     esp_decoder *decoder;
     struct seat *seats;                 /* [batch] */
@@ -42,7 +44,7 @@ struct desk {
 };
 
 /* Whatever it returns, desk_close is due. A desk that is all zero is closed. */
-enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, esp_instance *instance,
+enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, size_t number, esp_instance *instance,
                           struct esp_error *err);
 void desk_close(struct desk *desk);
 

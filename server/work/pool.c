@@ -105,6 +105,7 @@ static struct pool *make_pool(const struct pool_parts *parts)
     made->desk_parts = (struct desk_parts){.model = parts->model,
                                            .jobs = parts->jobs,
                                            .metrics = parts->metrics,
+                                           .branches = parts->branches,
                                            .limits = parts->limits,
                                            .batch = parts->batch,
                                            .stopping = &made->stopping};
@@ -118,7 +119,7 @@ static enum esp_status make_worker(struct pool *pool, size_t number, struct esp_
 
     worker->pool = pool;
     worker->instance = esp_crew_instance(pool->crew, number);
-    enum esp_status status = desk_open(&worker->desk, &pool->desk_parts, worker->instance, err);
+    enum esp_status status = desk_open(&worker->desk, &pool->desk_parts, number, worker->instance, err);
     if (status != ESP_OK)
         return status;
     if (pthread_create(&worker->thread, NULL, work_on, worker))

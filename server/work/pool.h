@@ -19,6 +19,7 @@ struct pool_parts {
     struct queue *queue; /* of struct job; rings the bell */
     struct job_store *jobs;
     struct metrics *metrics;
+    struct branch_counts *branches; /* of as many workers */
     struct esp_image_limits limits;
     size_t instances;
     size_t batch; /* the most requests that run together */
