@@ -26,6 +26,8 @@ static struct metrics_view view_of(const struct service *service, const struct m
     return (struct metrics_view){.route = routes_name,
                                  .queue_depth = queue_length(service->queue),
                                  .queue_capacity = queue_capacity(service->queue),
+                                 .queue_macs_capacity =
+                                     queue_capacity(service->queue) * esp_model_info(service->model)->macs,
                                  .instances = service->instances,
                                  .ready = service_state(service) == SERVICE_READY,
                                  .version = ESP_VERSION,
