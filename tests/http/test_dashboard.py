@@ -91,6 +91,17 @@ def test_the_variables_offer_what_there_is(scraped):
 
 
 @needs_prometheus
+def test_it_can_be_drawn(scraped, tmp_path):
+    draw = str(ROOT / "deploy" / "grafana" / "draw")
+    if subprocess.run(["/usr/bin/python3", "-c", "import matplotlib"], capture_output=True).returncode:
+        pytest.skip("no matplotlib here: install Debian's package python3-matplotlib")
+    picture = tmp_path / "dashboard.png"
+    result = subprocess.run([draw, "--prometheus", scraped[0].url, "--minutes", "1", "--output", str(picture)], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_prometheus
 def test_every_alert_can_be_evaluated(scraped):
     prometheus, window = scraped
     end = time.monotonic() + 30
