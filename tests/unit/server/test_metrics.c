@@ -181,7 +181,7 @@ START_TEST(test_the_view_is_shown)
         1);
     ck_assert(sample("process_resident_memory_bytes") > 1e6);
     ck_assert(sample("process_open_fds") >= 3);
-    ck_assert(sample("process_threads") == 1);
+    ck_assert(sample("process_threads") >= 1);
 }
 END_TEST
 
