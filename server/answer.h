@@ -4,11 +4,7 @@
 
 #include "espalier/predict.h"
 #include "server/http/exchange.h"
-
-/* Seconds of wall time. */
-struct times {
-    double queue, decode, preprocess, trunk, branches, total;
-};
+#include "server/times.h"
 
 struct answer {
     const char *request_id; /* of a request; NULL on the command line */

@@ -11,7 +11,7 @@ uint64_t clock_now(void)
 
 void clock_sleep_ms(unsigned milliseconds)
 {
-    struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
-    while (nanosleep(&pause, &pause) != 0)
-        ; /* interrupted by a signal: the rest */
+    struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0)
+        ; /* a signal: sleep on */
 }

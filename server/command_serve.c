@@ -1,25 +1,20 @@
 /* espalier serve: from the settings to a running server, and in good order down again. */
+#include "server/account.h"
 #include "server/clock.h"
 #include "server/commands.h"
 #include "server/config/settings.h"
 #include "server/http/listener.h"
 #include "server/http/transport.h"
+#include "server/process.h"
 #include "server/routes.h"
 #include "server/service.h"
+#include "server/signals.h"
 
-#include <malloc.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-enum {
-    SPARE_FILES = 64,         /* open files beside the connections */
-    MAPPED_LEAST = 128 << 10, /* bytes; see give_memory_back */
-    LAST_ANSWERS_MS = 500     /* for the answers of requests that were given up when draining took too long */
-};
+/* For the answers of requests that were given up when draining took too long. */
+enum { LAST_ANSWERS_MS = 500 };
 
 static const char usage[] = "Usage: espalier serve [OPTION...]\n"
                             "\n"
@@ -49,12 +44,9 @@ static void handle(void *context, struct exchange *exchange)
     routes_handle(context, exchange);
 }
 
-/* A request that nobody was there to be answered is not counted among the answers. */
 static void finished(void *context, const struct exchange *exchange, enum exchange_end end)
 {
-    (void)end;
-    if (exchange->response.status)
-        service_count(context, exchange);
+    account_request(context, exchange, end);
 }
 
 static unsigned retry_ms(void *context)
@@ -67,7 +59,7 @@ static void sweep(void *context)
     service_sweep(context);
 }
 
-static enum esp_status start(struct transport **transport, struct service *service, int socket, struct esp_error *err)
+static enum esp_status start(struct service *service, int socket, const struct trusted *trusted, struct esp_error *err)
 {
     const struct settings *settings = service->settings;
     struct application application = {.context = service,
@@ -84,77 +76,12 @@ static enum esp_status start(struct transport **transport, struct service *servi
                                         .body_ms = settings->body_timeout_ms,
                                         .send_ms = settings->send_timeout_ms,
                                         .body_max = settings->max_body,
-                                        .bodies_max = settings->queue_bytes};
-    return transport_start(transport, &wanted, &application, err);
-}
-
-/* ---- signals ---- */
-
-/* Handlers rather than blocked signals and sigwait(): a library's own threads, such as OpenBLAS starts when it is
- * loaded, block nothing, and would end the process. */
-static sem_t signalled;
-static atomic_int signals_seen;
-static atomic_int reload_wanted;
-
-/* The second signal does not wait for anything. */
-static void on_signal(int number)
-{
-    (void)number;
-    if (atomic_fetch_add(&signals_seen, 1) > 0)
-        _exit(1);
-    sem_post(&signalled);
-}
-
-static void on_hangup(int number)
-{
-    (void)number;
-    atomic_store(&reload_wanted, 1);
-    sem_post(&signalled);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-    sem_init(&signalled, 0, 0);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &(struct sigaction){.sa_handler = on_hangup, .sa_flags = SA_RESTART}, NULL);
-}
-
-/* Until one that ends the service; the others are followed meanwhile. */
-static void wait_for_signal(struct service *service)
-{
-    while (atomic_load(&signals_seen) == 0) {
-        sem_wait(&signalled); /* or interrupted: look again */
-        if (atomic_exchange(&reload_wanted, 0))
-            service_reload(service);
-    }
+                                        .bodies_max = settings->queue_bytes,
+                                        .trusted = trusted};
+    return transport_start(&service->transport, &wanted, &application, err);
 }
 
 /* ---- up and down ---- */
-
-/* What a network takes is mapped, each piece for itself, and unmapped when the network goes. The C library would learn
- * from the first such piece that is freed to take the next ones from a heap, which has holes then, and keeps them. */
-static void give_memory_back(void)
-{
-    mallopt(M_MMAP_THRESHOLD, MAPPED_LEAST);
-}
-
-/* A connection is an open file, and the usual limit is just the usual number of connections. */
-static void allow_files(uint64_t connections)
-{
-    struct rlimit limit;
-    rlim_t wanted = connections + SPARE_FILES;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted)
-        fprintf(stderr, "espalier serve: only %llu open files are allowed; raise ulimit -n or lower --connections\n",
-                (unsigned long long)limit.rlim_cur);
-}
 
 static void announce(const struct service *service, const char *url)
 {
@@ -165,53 +92,93 @@ static void announce(const struct service *service, const char *url)
     printf("espalier: serving %s (%s, %s, %zu instance%s) at %s\n", names, network->info->kernels,
            network->info->precision, service->instances, service->instances == 1 ? "" : "s", url);
     fflush(stdout);
+    log_event(service->log, LOG_LEVEL_INFO, "serving",
+              LOG_FIELDS(log_text("url", url), log_text("version", ESP_VERSION), log_text("models", names),
+                         log_text("kernels", network->info->kernels), log_text("precision", network->info->precision),
+                         log_number("instances", service->instances)));
     repository_release(service->repository, network);
+}
+
+static void follow_signals(struct service *service)
+{
+    while (signals_wait() == SIGNALS_RELOAD) {
+        log_event(service->log, LOG_LEVEL_INFO, "loading all networks anew", NULL, 0);
+        service_reload(service);
+    }
 }
 
 /* First the world is told, and served on until it has heard. Then the requests under way finish; those that take too
  * long are answered 503 where no answer has begun. */
-static void drain(struct service *service, struct transport *transport)
+static void drain(struct service *service)
 {
     const struct settings *settings = service->settings;
 
+    log_event(service->log, LOG_LEVEL_INFO, "draining", LOG_FIELDS(log_number("delay_ms", settings->drain_delay_ms)));
     service_drain(service);
     clock_sleep_ms((unsigned)settings->drain_delay_ms);
-    transport_last_call(transport);
-    transport_wait(transport, settings->drain_timeout_ms);
+    transport_last_call(service->transport);
+    if (!transport_wait(service->transport, settings->drain_timeout_ms))
+        log_event(service->log, LOG_LEVEL_WARN, "requests took too long to finish",
+                  LOG_FIELDS(log_number("drain_timeout_ms", settings->drain_timeout_ms)));
     service_stop(service);
-    transport_wait(transport, LAST_ANSWERS_MS);
+    transport_wait(service->transport, LAST_ANSWERS_MS);
 }
 
 static enum esp_status serve(struct service *service, const struct listener *listener, struct esp_error *err)
 {
-    struct transport *transport;
-    enum esp_status status = start(&transport, service, listener->socket, err);
+    struct trusted trusted;
+    enum esp_status status = trusted_parse(service->settings->trusted_proxies, &trusted, err);
 
-    if (status != ESP_OK)
+    if (status != ESP_OK || (status = start(service, listener->socket, &trusted, err)) != ESP_OK)
         return status;
     service_ready(service);
     announce(service, listener->url);
-    wait_for_signal(service);
-    drain(service, transport);
-    transport_stop(&transport);
+    follow_signals(service);
+    drain(service);
+    transport_stop(&service->transport);
+    log_event(service->log, LOG_LEVEL_INFO, "stopped", NULL, 0);
     return ESP_OK;
+}
+
+static enum esp_status open_log(struct log **log, const struct settings *settings, struct esp_error *err)
+{
+    struct log_settings wanted = {.descriptor = STDERR_FILENO};
+    enum esp_status status = log_format_parse("log-format", settings->log_format, &wanted.format, err);
+
+    if (status == ESP_OK)
+        status = log_level_parse("log-level", settings->log_level, &wanted.level, err);
+    return status == ESP_OK ? log_open(log, &wanted, err) : status;
+}
+
+static enum esp_status run_with_log(const struct settings *settings, const struct listener *listener, struct log *log,
+                                    struct esp_error *err)
+{
+    static struct service service; /* its counters are a little large for the stack */
+    enum esp_status status = service_open(&service, settings, log, err);
+
+    if (status == ESP_OK)
+        status = serve(&service, listener, err);
+    service_close(&service);
+    return status;
 }
 
 static enum esp_status run(const struct settings *settings, struct esp_error *err)
 {
-    static struct service service; /* its counters are a little large for the stack */
+    uint64_t few_files = process_prepare(settings->connections);
     struct listener listener;
+    struct log *log = NULL;
     enum esp_status status = listener_open(&listener, settings->listen, err);
 
     if (status != ESP_OK)
         return status;
-    give_memory_back();
-    allow_files(settings->connections);
-    catch_signals();
-    status = service_open(&service, settings, err);
+    signals_catch();
+    status = open_log(&log, settings, err);
+    if (few_files)
+        log_event(log, LOG_LEVEL_WARN, "too few open files are allowed; raise ulimit -n or lower --connections",
+                  LOG_FIELDS(log_number("files", few_files), log_number("connections", settings->connections)));
     if (status == ESP_OK)
-        status = serve(&service, &listener, err);
-    service_close(&service);
+        status = run_with_log(settings, &listener, log, err);
+    log_close(&log);
     close(listener.socket);
     return status;
 }

@@ -26,7 +26,7 @@ static const char *title_of(unsigned status)
     case 415: return "Unsupported Media Type";
     case 422: return "Unprocessable Content";
     case 429: return "Too Many Requests";
-    case 499: return "Client Closed Request";
+    case PROBLEM_GONE: return "Client Closed Request";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     }
@@ -101,9 +101,10 @@ bool problem_deadline(struct response *response, uint64_t timeout_ms)
     return problem(response, 504, "the request has waited longer than its %" PRIu64 " ms", timeout_ms);
 }
 
-bool problem_gone(struct response *response)
+bool problem_gone(struct exchange *exchange)
 {
-    return problem(response, 499, "the client closed its connection while the request waited");
+    exchange->dropped = true;
+    return problem(&exchange->response, PROBLEM_GONE, "the client closed its connection while the request waited");
 }
 
 static unsigned status_of(enum esp_status status)
@@ -125,11 +126,13 @@ bool problem_engine(struct response *response, const struct esp_error *err)
     return problem(response, status_of(err->status), "%s", err->text);
 }
 
-void problem_text(const struct response *response, char *text, size_t size)
+bool problem_text(const struct response *response, char *text, size_t size)
 {
-    json_t *body = json_loadb(response->body, response->size, 0, NULL);
+    bool is_problem = response->type && !strcmp(response->type, media_type);
+    json_t *body = is_problem ? json_loadb(response->body, response->size, 0, NULL) : NULL;
     const char *detail = json_string_value(json_object_get(body, "detail"));
 
     snprintf(text, size, "%s", detail ? detail : "unknown problem");
     json_decref(body);
+    return is_problem;
 }

@@ -6,6 +6,9 @@
 #include "espalier/error.h"
 #include "server/http/exchange.h"
 
+/* The status of a request that was dropped: nginx's, as HTTP has none. */
+enum { PROBLEM_GONE = 499 };
+
 /* Answers with `status` and a text that says what is wrong and, where it is not plain, what to do. Gives false, so that
  * a check can end with `return problem(response, 422, "...")`. */
 __attribute__((format(printf, 3, 4))) bool problem(struct response *response, unsigned status, const char *format, ...);
@@ -20,14 +23,15 @@ bool problem_busy(struct response *response, unsigned retry_ms);
 /* 504: it has waited longer than it may. */
 bool problem_deadline(struct response *response, uint64_t timeout_ms);
 
-/* 499: the client has closed its connection, or its half of it, before its answer was there. Hardly anybody reads this.
- */
-bool problem_gone(struct response *response);
+/* 499: the client has closed its connection, or its half of it, while its request waited, which is dropped. Hardly
+ * anybody reads this. */
+bool problem_gone(struct exchange *exchange);
 
 /* Answers an error of the engine: what the client did wrong keeps its text; what is no fault of the client is a 500. */
 bool problem_engine(struct response *response, const struct esp_error *err);
 
-/* What the problem says, for people who don't read JSON: writes the detail, which ends with 0, to `text`. */
-void problem_text(const struct response *response, char *text, size_t size);
+/* What the problem says, for people who don't read JSON: writes the detail, which ends with 0, to `text`. False, and a
+ * text that says so, where the response is none. */
+bool problem_text(const struct response *response, char *text, size_t size);
 
 #endif

@@ -4,7 +4,6 @@
 #include "server/http/exchange.h"
 #include "server/http/transport.h"
 #include "server/problem.h"
-#include "server/routes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,8 +44,17 @@ static void on_other_networks(void *context)
 
 static void report_load(void *context, const struct loader_result *result)
 {
-    (void)context;
-    (void)result;
+    static const char *const done[] = {[LOADER_LOAD] = "network loaded", [LOADER_UNLOAD] = "network unloaded"};
+    static const char *const refused[] = {
+        [LOADER_LOAD] = "network not loaded", [LOADER_UNLOAD] = "network not unloaded"};
+    struct service *service = context;
+    bool good = result->status == ESP_OK;
+
+    if (result->verb == LOADER_LOAD)
+        metrics_load(&service->metrics, good);
+    log_event(service->log, good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, (good ? done : refused)[result->verb],
+              LOG_FIELDS(log_text("model", result->name), log_real("duration_ms", result->seconds * 1e3),
+                         log_text("problem", good ? NULL : result->text)));
 }
 
 static void give_up(void *context, struct queue_item *item, enum sweep_verdict why)
@@ -58,7 +66,7 @@ static void give_up(void *context, struct queue_item *item, enum sweep_verdict w
     if (why == SWEEP_LATE)
         problem_deadline(&exchange->response, job->options.timeout_ms);
     else
-        problem_gone(&exchange->response);
+        problem_gone(exchange);
     job_store_give(service->jobs, job);
     exchange_resume(exchange);
 }
@@ -118,11 +126,12 @@ static enum esp_status start_pool(struct service *service, struct esp_error *err
     return pool_start(&service->pool, &parts, err);
 }
 
-enum esp_status service_open(struct service *service, const struct settings *settings, struct esp_error *err)
+enum esp_status service_open(struct service *service, const struct settings *settings, struct log *log,
+                             struct esp_error *err)
 {
     enum esp_status status;
 
-    *service = (struct service){.settings = settings};
+    *service = (struct service){.settings = settings, .log = log};
     pace_open(&service->pace);
     service->instances = settings->instances ? settings->instances : cpus_usable();
     service->bell = bell_create();
@@ -210,23 +219,4 @@ bool service_no_model(struct service *service, const char *name, size_t length, 
     repository_names(service->repository, names, sizeof names);
     return problem(response, 404, "there is no model '%.*s'; served are: %s", length < 64 ? (int)length : 64,
                    name ? name : "", names);
-}
-
-void service_count(struct service *service, const struct exchange *exchange)
-{
-    metrics_request(&service->metrics, routes_number(exchange->route), exchange->response.status);
-    switch (exchange->response.status) {
-    case 400:
-        if (exchange->response.close) /* a header that nobody could be sure of */
-            metrics_reject(&service->metrics, REJECTED_FRAMING);
-        break;
-    case 413: metrics_reject(&service->metrics, REJECTED_TOO_LARGE); break;
-    case 415: metrics_reject(&service->metrics, REJECTED_MEDIA_TYPE); break;
-    case 503:
-        if (exchange->request.method[0] == 'P') /* not /readyz, whose 503 is an answer */
-            metrics_reject(&service->metrics, REJECTED_DRAINING);
-        break;
-    case 504: metrics_reject(&service->metrics, REJECTED_DEADLINE); break;
-    default: break;
-    }
 }

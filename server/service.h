@@ -4,6 +4,7 @@
 #define SERVER_SERVICE_H
 
 #include "server/config/settings.h"
+#include "server/log/log.h"
 #include "server/metrics/metrics.h"
 #include "server/models/loader.h"
 #include "server/work/job.h"
@@ -12,6 +13,8 @@
 #include "server/work/sweep.h"
 
 enum service_state { SERVICE_STARTING, SERVICE_READY, SERVICE_DRAINING };
+
+struct transport;
 
 struct service {
     const struct settings *settings;
@@ -25,12 +28,15 @@ struct service {
     struct pool *pool;
     struct pace pace;
     struct metrics metrics;
-    atomic_int state; /* enum service_state */
+    struct log *log;             /* NULL for none */
+    struct transport *transport; /* what brings the requests; whoever starts it puts it here */
+    atomic_int state;            /* enum service_state */
 };
 
-/* Loads the networks and starts the instances; SERVICE_STARTING until service_ready. `settings` must outlive it. After
- * a failure service_close is still due. */
-enum esp_status service_open(struct service *service, const struct settings *settings, struct esp_error *err);
+/* Loads the networks and starts the instances; SERVICE_STARTING until service_ready. `settings` and `log` must outlive
+ * it. After a failure service_close is still due. */
+enum esp_status service_open(struct service *service, const struct settings *settings, struct log *log,
+                             struct esp_error *err);
 
 void service_ready(struct service *service);
 void service_drain(struct service *service);
@@ -56,8 +62,5 @@ bool service_busy(struct service *service, enum rejection why, struct response *
 
 /* Answers 404: there is no network of that name. Gives false. */
 bool service_no_model(struct service *service, const char *name, size_t length, struct response *response);
-
-/* Counts an answer, and why it refused, if it did. */
-void service_count(struct service *service, const struct exchange *exchange);
 
 #endif

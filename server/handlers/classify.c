@@ -6,12 +6,22 @@
 #include "server/problem.h"
 #include "server/service.h"
 
+#include <stdio.h>
+
 static void refuse(struct service *service, enum queue_result why, struct response *response)
 {
     if (why == QUEUE_CLOSED)
         problem(response, 503, "the service is shutting down; try again elsewhere");
     else
         service_busy(service, why == QUEUE_FULL ? REJECTED_QUEUE_FULL : REJECTED_QUEUE_MACS, response);
+}
+
+/* For the log; the network may be gone before the line is written. */
+static void note_work(struct exchange_work *work, const struct esp_model_info *info)
+{
+    snprintf(work->model, sizeof work->model, "%s", info->name);
+    work->macs_full = info->macs;
+    work->queued = true;
 }
 
 /* The connection sleeps before the job is pushed: afterwards an instance may have answered already. */
@@ -23,10 +33,12 @@ static void submit(struct service *service, struct job *job)
     job->waiting.macs = esp_cutout_cost(job->options.cutout).macs;
     job->waiting.deadline_ns = job->arrived_ns + job->options.timeout_ms * 1000000;
     job->waiting.socket = exchange_socket(exchange);
+    note_work(&exchange->work, job->network->info);
     exchange_suspend(exchange);
     enum queue_result result = queue_push(service->queue, &job->waiting);
     if (result == QUEUE_OK)
         return;
+    exchange->work.queued = false;
     refuse(service, result, &exchange->response);
     job_store_give(service->jobs, job);
     exchange_resume(exchange);

@@ -3,11 +3,10 @@
 #include "server/clock.h"
 #include "server/http/buffers.h"
 #include "server/http/framing.h"
-#include "server/http/request_id.h"
+#include "server/http/origin.h"
 #include "server/problem.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
@@ -39,17 +38,6 @@ struct conversation {
 
 /* ---- begin and end ---- */
 
-static void read_peer(struct sockaddr_storage *peer, struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info ? info->client_addr : NULL;
-
-    if (address && address->sa_family == AF_INET)
-        memcpy(peer, address, sizeof(struct sockaddr_in));
-    else if (address && address->sa_family == AF_INET6)
-        memcpy(peer, address, sizeof(struct sockaddr_in6));
-}
-
 /* Called with the request line: each request gets its conversation here, as the library decodes the path and would cut
  * it at an encoded NUL. */
 void *conversation_open(void *parts, const char *uri, struct MHD_Connection *connection)
@@ -65,7 +53,6 @@ void *conversation_open(void *parts, const char *uri, struct MHD_Connection *con
     talk->socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     talk->nul_in_path = nul && (!query || nul < query);
     talk->exchange.begun_ns = clock_now();
-    read_peer(&talk->exchange.peer, connection);
     connections_enter(talk->parts->connections, talk->socket, CONNECTION_HEADER);
     return talk;
 }
@@ -145,6 +132,7 @@ static bool of_the_moment(const struct exchange *exchange)
 static void add_headers(struct MHD_Response *out, const struct exchange *exchange, bool close)
 {
     const struct response *response = &exchange->response;
+    char traceparent[TRACEPARENT_LENGTH + 1];
 
     if (response->type)
         MHD_add_response_header(out, MHD_HTTP_HEADER_CONTENT_TYPE, response->type);
@@ -153,6 +141,8 @@ static void add_headers(struct MHD_Response *out, const struct exchange *exchang
     if (of_the_moment(exchange))
         MHD_add_response_header(out, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(out, "X-Request-Id", exchange->request.id);
+    trace_write(&exchange->trace, traceparent);
+    MHD_add_response_header(out, "traceparent", traceparent);
     if (close)
         MHD_add_response_header(out, MHD_HTTP_HEADER_CONNECTION, "close");
 }
@@ -223,14 +213,10 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 static void read_request(struct conversation *talk, const char *method, const char *path)
 {
     struct request *request = &talk->exchange.request;
-    const char *id = NULL;
-    size_t id_length = 0;
 
     request->method = method;
     request->path = path;
-    MHD_lookup_connection_value_n(talk->connection, MHD_HEADER_KIND, "X-Request-Id", strlen("X-Request-Id"), &id,
-                                  &id_length);
-    request_id_choose(request->id, id, id_length);
+    origin_read(&talk->exchange, talk->connection, talk->parts->trusted);
     request->content_type = header(talk->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
     request->authorization = header(talk->connection, MHD_HTTP_HEADER_AUTHORIZATION);
     MHD_get_connection_values_n(talk->connection, MHD_GET_ARGUMENT_KIND, add_query, &talk->exchange);

@@ -4,6 +4,7 @@
 #define SERVER_HTTP_CONVERSATION_H
 
 #include "server/http/body.h"
+#include "server/http/client_address.h"
 #include "server/http/transport.h"
 
 #include <microhttpd.h>
@@ -14,7 +15,8 @@ struct conversation_parts {
     struct application application;
     struct connections *connections;
     struct body_limits limits;
-    atomic_bool draining; /* from then on connections are closed after the answer */
+    const struct trusted *trusted; /* whose X-Forwarded-For is believed */
+    atomic_bool draining;          /* from then on connections are closed after the answer */
 };
 
 /* MHD_OPTION_URI_LOG_CALLBACK, with the parts as its context: opens the conversation, which becomes the request's own

@@ -6,9 +6,12 @@
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
+#include "espalier/limits.h"
 #include "server/http/bytes.h"
+#include "server/http/trace.h"
+#include "server/times.h"
 
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 enum { REQUEST_ID_MAX = 128, REQUEST_FIELDS_MAX = 32, RESPONSE_HEADERS_MAX = 10, HEADER_VALUES_MAX = 640 };
 
@@ -77,17 +80,29 @@ enum body_use {
     BODY_FORM   /* take it apart into request.form */
 };
 
+/* What has been done for a request on the way to its answer: for the log. */
+struct exchange_work {
+    bool queued, ran; /* it has waited in the queue; an instance has run for it */
+    char model[ESP_NAME_MAX + 1];
+    struct times times;
+    uint64_t macs, macs_full;
+    size_t branches, batch;
+};
+
 struct route;
 
 struct exchange {
     struct request request;
     struct response response;
-    enum body_use use;            /* set when the headers are there */
-    const struct route *route;    /* NULL where there is none */
-    struct sockaddr_storage peer; /* the other end of the connection */
-    uint64_t begun_ns;            /* by the clock of clock.h, when the request line was there */
-    uint64_t bytes_in;            /* of the body, as far as it has come */
-    bool out_of_room;             /* its 429 is because the bodies of others take all of queue-bytes */
+    enum body_use use;         /* set when the headers are there */
+    const struct route *route; /* NULL where there is none */
+    struct trace trace;
+    char client[INET6_ADDRSTRLEN]; /* the address, in digits; "" where the header never was complete */
+    uint64_t begun_ns;             /* by the clock of clock.h, when the request line was there */
+    uint64_t bytes_in;             /* of the body, as far as it has come */
+    struct exchange_work work;
+    bool dropped;     /* its client was gone while it waited, so that nobody did anything for it */
+    bool out_of_room; /* its 429 is because the bodies of others take all of queue-bytes */
 };
 
 /* How an exchange was over. */

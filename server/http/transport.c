@@ -75,6 +75,7 @@ static enum esp_status open_parts(struct transport *transport, const struct tran
     parts->application = *application;
     parts->limits.most = settings->body_max;
     parts->limits.budget.limit = settings->bodies_max;
+    parts->trusted = settings->trusted;
     return connections_create(&parts->connections, &limits, err);
 }
 

@@ -16,6 +16,7 @@
 #define SERVER_HTTP_TRANSPORT_H
 
 #include "espalier/error.h"
+#include "server/http/client_address.h"
 #include "server/http/connections.h"
 #include "server/http/exchange.h"
 
@@ -37,6 +38,7 @@ struct transport_settings {
     uint64_t header_ms, body_ms, send_ms; /* how long a header, a body, and taking the answer may take */
     size_t body_max;                      /* bytes of one body */
     size_t bodies_max;                    /* bytes that all of them may take at a time */
+    const struct trusted *trusted;        /* whose X-Forwarded-For is believed; must outlive the transport */
 };
 
 struct transport_counts {

@@ -34,8 +34,10 @@ static enum log_level level_of(const struct request_record *record)
 
 static void add_request(struct list *list, const struct request_record *record)
 {
-    static const char *const ends[] = {
-        [REQUEST_SENT] = "sent", [REQUEST_CANCELLED] = "cancelled", [REQUEST_TIMEOUT] = "timeout"};
+    static const char *const ends[] = {[REQUEST_SENT] = "sent",
+                                       [REQUEST_CANCELLED] = "cancelled",
+                                       [REQUEST_TIMEOUT] = "timeout",
+                                       [REQUEST_CLOSED] = "closed"};
 
     add_text(list, "method", record->method);
     add_text(list, "path", record->path);

@@ -8,7 +8,8 @@
 enum request_end {
     REQUEST_SENT,      /* its answer went out completely */
     REQUEST_CANCELLED, /* the client went away before */
-    REQUEST_TIMEOUT    /* the client was too slow and the connection was closed */
+    REQUEST_TIMEOUT,   /* the client was too slow and the connection was closed */
+    REQUEST_CLOSED     /* the connection was closed for another reason, such as a body that does not end */
 };
 
 /* All plain data. What does not apply is left zero, and out of the line. There is no place for the query, the headers

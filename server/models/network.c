@@ -120,7 +120,7 @@ static enum esp_status fill(struct network *network, const char *directory, cons
         return status;
     network->info = esp_model_info(network->model);
     network->categories = answer_categories(network->model);
-    if (!network->categories)
+    if (!network->categories || !branch_counts_create(&network->branches, network->model, parts->workers))
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
     if ((status = make_cutouts(network, parts->cutouts, err)) != ESP_OK ||
         (status = make_places(network, parts, err)) != ESP_OK)
@@ -142,12 +142,21 @@ enum esp_status network_load(struct network **network, const char *directory, co
     return status;
 }
 
+void network_follow(struct network *network, const struct network *old)
+{
+    if (!branch_counts_fits(old->branches, network->model))
+        return;
+    branch_counts_release(network->branches);
+    network->branches = branch_counts_keep(old->branches);
+}
+
 void network_destroy(struct network **network)
 {
     if (!*network)
         return;
     destroy_places(*network);
     destroy_cutouts((*network)->cutouts);
+    branch_counts_release((*network)->branches);
     free((*network)->categories);
     esp_model_destroy(&(*network)->model);
     free(*network);

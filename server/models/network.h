@@ -6,6 +6,7 @@
 
 #include "espalier/crew.h"
 #include "espalier/predict.h"
+#include "server/metrics/branch_counts.h"
 #include "server/models/model_choice.h"
 
 #include <stdatomic.h>
@@ -37,14 +38,19 @@ struct network {
     struct network_place *places; /* [workers] */
     size_t workers;
     struct cutout_stock *cutouts;
-    uint64_t first_run_ns; /* what the whole network took, once, on one thread */
-    atomic_size_t holders; /* the repository's own */
+    struct branch_counts *branches; /* how often each has run; goes on with the next network of the same tree */
+    uint64_t first_run_ns;          /* what the whole network took, once, on one thread */
+    atomic_size_t holders;          /* the repository's own */
 };
 
 /* Loads the model directory ("" for the bundled one) and runs it once, so that no request is the first. On failure
  * *network is NULL and the text says what is wrong with it. `parts` is read only. */
 enum esp_status network_load(struct network **network, const char *directory, const struct network_parts *parts,
                              struct esp_error *err);
+
+/* The network is about to take the place of `old`: its branches are counted on where those of `old` are the same.
+ * Before anyone else knows of it. */
+void network_follow(struct network *network, const struct network *old);
 
 /* Gives all of its memory back to the system. When nobody uses it any more; sets the pointer to NULL; NULL is fine. */
 void network_destroy(struct network **network);

@@ -111,25 +111,21 @@ static void announce(struct repository *repository)
         repository->settings.on_change(repository->settings.context);
 }
 
-/* Puts the network in the place of the one of its name, which it gives, or adds it. */
-static struct network *put(struct repository *repository, struct network *network)
+/* Puts the network in the place of the one of its name, or adds it. */
+static void put(struct repository *repository, struct network *network)
 {
-    struct network *old = NULL;
     size_t at = 0;
 
     pthread_mutex_lock(&repository->lock);
     while (at < repository->count && strcmp(repository->networks[at]->info->name, network->info->name) < 0)
         at++;
-    if (at < repository->count && !strcmp(repository->networks[at]->info->name, network->info->name)) {
-        old = repository->networks[at];
-    } else {
+    if (at == repository->count || strcmp(repository->networks[at]->info->name, network->info->name)) {
         memmove(repository->networks + at + 1, repository->networks + at,
                 (repository->count - at) * sizeof repository->networks[0]);
         repository->count++;
     }
     repository->networks[at] = network;
     pthread_mutex_unlock(&repository->lock);
-    return old;
 }
 
 static struct network *take_out(struct repository *repository, const char *name)
@@ -144,30 +140,38 @@ static struct network *take_out(struct repository *repository, const char *name)
     return network;
 }
 
-/* `name` is what the network has to be called; NULL for whatever it is. */
+/* Whether the network can be served under the name that it should have; NULL for whatever it calls itself. */
+static enum esp_status check(const struct repository *repository, const struct network *network, const char *name,
+                             const struct network *old, struct esp_error *err)
+{
+    if (name && strcmp(network->info->name, name))
+        return esp_fail(err, ESP_ERROR_MODEL, "the network in %.200s calls itself %s, not %s; rename one of the two",
+                        network->directory, network->info->name, name);
+    if (!old && repository->count == REPOSITORY_MAX)
+        return esp_fail(err, ESP_ERROR_TOO_LARGE, "there are %d networks already, which is the limit", REPOSITORY_MAX);
+    return ESP_OK;
+}
+
 static enum esp_status load(struct repository *repository, const char *directory, const char *name,
                             struct esp_error *err)
 {
-    struct network *network;
+    struct network *network, *old;
     enum esp_status status = network_load(&network, directory, &repository->settings.parts, err);
 
     if (status != ESP_OK)
         return status;
-    if (name && strcmp(network->info->name, name)) {
-        esp_fail(err, ESP_ERROR_MODEL, "the network in %.200s calls itself %s, not %s; rename one of the two",
-                 directory, network->info->name, name);
-    } else if (repository->count == REPOSITORY_MAX &&
-               !find(repository, network->info->name, strlen(network->info->name))) {
-        esp_fail(err, ESP_ERROR_TOO_LARGE, "there are %d networks already, which is the limit", REPOSITORY_MAX);
-    } else {
-        atomic_store(&network->holders, 1);
-        struct network *old = put(repository, network);
-        announce(repository);
-        retire(repository, old);
-        return ESP_OK;
+    old = find(repository, network->info->name, strlen(network->info->name));
+    if ((status = check(repository, network, name, old, err)) != ESP_OK) {
+        network_destroy(&network);
+        return status;
     }
-    network_destroy(&network);
-    return err ? err->status : ESP_ERROR_MODEL;
+    if (old)
+        network_follow(network, old);
+    atomic_store(&network->holders, 1);
+    put(repository, network);
+    announce(repository);
+    retire(repository, old);
+    return ESP_OK;
 }
 
 /* ---- the directory ---- */

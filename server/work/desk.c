@@ -95,13 +95,14 @@ static bool too_late(const struct desk *desk, const struct job *job, uint64_t no
     if (now > job->waiting.deadline_ns)
         return !problem_deadline(response, job->options.timeout_ms);
     if (exchange_client_gone(job->exchange))
-        return !problem_gone(response);
+        return !problem_gone(job->exchange);
     return false;
 }
 
 static bool take_seat(struct desk *desk, size_t index, struct job *job, uint64_t now)
 {
     desk->seats[index] = (struct seat){.job = job, .times.queue = seconds(job->arrived_ns, now)};
+    job->exchange->work.times.queue = desk->seats[index].times.queue;
     return !too_late(desk, job, now) && decode_image(desk, index);
 }
 
@@ -134,6 +135,16 @@ static bool run(struct desk *desk, const struct network *network, size_t count, 
     return esp_instance_run(place->instance, desk->engine, count, err) == ESP_OK;
 }
 
+/* For the log. */
+static void note_work(struct exchange_work *work, const struct esp_job *ran, const struct times *times, size_t batch)
+{
+    work->ran = true;
+    work->times = *times;
+    work->macs = ran->cost.macs;
+    work->branches = ran->cost.branches;
+    work->batch = batch;
+}
+
 static void answer(struct desk *desk, size_t index, size_t batch)
 {
     const struct esp_job *ran = &desk->engine[index];
@@ -143,10 +154,11 @@ static void answer(struct desk *desk, size_t index, size_t batch)
     struct times *times = &desk->seats[index].times;
     size_t top = job->options.top < info->categories ? (size_t)job->options.top : info->categories;
     size_t count = esp_predict(ran->cutout, ran->scores, top, predictions);
+    uint64_t begin = clock_now();
 
     times->trunk = ran->trunk_seconds;
     times->branches = ran->branches_seconds;
-    times->total = seconds(job->arrived_ns, clock_now());
+    times->total = seconds(job->arrived_ns, begin);
     struct answer given = {.request_id = job->exchange->request.id,
                            .cutout = ran->cutout,
                            .scores = ran->scores,
@@ -157,7 +169,10 @@ static void answer(struct desk *desk, size_t index, size_t batch)
                            .batch = batch,
                            .times = *times};
     answer_classify(&given, &job->exchange->response);
+    metrics_stages(desk->parts->metrics, times, clock_now() - begin);
     metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
+    branch_counts_add(job->network->branches, desk->number, ran->cutout);
+    note_work(&job->exchange->work, ran, times, batch);
 }
 
 /* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of

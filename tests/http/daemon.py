@@ -97,7 +97,7 @@ class Daemon:
     def metric(self, name: str) -> float:
         """The sum of a metric's samples."""
         text = self.get("/metrics").body.decode()
-        values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
         assert values, f"no metric {name}"
         return sum(map(float, values))
 
