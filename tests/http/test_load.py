@@ -50,4 +50,5 @@ def test_stop(drive):
     rounds = drive("stop", "--rounds", "1")["rounds"]
     assert all(one["failed"] == 0 and one["exit_code"] == 0 and one["unhealthy"] == 0 for one in rounds)
     patient = next(one for one in rounds if one["delay_ms"] > 0)
+    assert patient["stop_ms"] >= patient["delay_ms"]
     assert patient["refused"] == 0 and patient["after_signal"] > 0

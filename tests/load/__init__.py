@@ -3,6 +3,7 @@
     __main__    the command line
     overload    more requests than the daemon can answer
     reload      its network is replaced under load
+    replacing   offering it new networks, broken ones too, and seeing which one serves
     stop        SIGTERM under load
     client      an event loop that sends requests at set moments and records what becomes of each
     arrivals    when requests are sent: on a schedule, or by users who wait for their answers

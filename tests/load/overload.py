@@ -199,8 +199,8 @@ def _row(title: str, rounds: Sequence[dict[str, Any]], depth: int) -> list[str]:
     return [
         title, figures.figure(middle("goodput")), figures.percent(figures.median(load["ratio"] for load in rounds)),
         figures.percent(min(load["ratio"] for load in rounds)), figures.percent(middle("refused_429")),
-        f"{middle('p50_ms'):.0f}", f"{middle('p99_ms'):.0f}", f"{bound_ms(depth, peak):.0f}", _quartiles(said / true for said, true in retry),
-        f"{figures.median(abs(said - true) for said, true in retry):.0f}", f"{max(load['rss'] for load in rounds):.1f}",
+        figures.figure(middle("p50_ms")), figures.figure(middle("p99_ms")), figures.figure(bound_ms(depth, peak)), _quartiles(said / true for said, true in retry),
+        figures.figure(figures.median(abs(said - true) for said, true in retry)), f"{max(load['rss'] for load in rounds):.1f}",
         str(sum(load["failed"] for load in rounds)),
     ]  # fmt: skip
 

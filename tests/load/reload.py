@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +18,12 @@ from typing import Any
 from . import figures
 from .arrivals import Ask, closed_loop, open_loop, poisson
 from .client import Client, Record
-from .messages import build
 from .mixes import asker
-from .server import CORES, MODEL, Failure, Server, pin_client
+from .replacing import TOKEN, Network, Reloader, Reloads
+from .server import CORES, Server, pin_client
 
-TOKEN = "only-for-this-load-driver"
-MARKS = (0, 10, 100, 1000)  # reloads after which the memory is looked at
-BREAK_SECONDS = 1.0  # a broken network lies there for so long when it's signals that reload: nobody says when they are done
-WEIGHTS = "model.safetensors"
+MARKS = (10, 100, 1000)  # reloads after which the memory is looked at
+SURPRISES_SHOWN = 10
 SEED = 3
 
 
@@ -36,7 +31,7 @@ SEED = 3
 class Settings:
     rounds: int = 5
     seconds: float = 10  # of each interval
-    reloads: int = 1000
+    reloads: int = 1000  # at least
     every: float = 0.25  # from one reload's begin to the next
     broken_every: int = 50
     share: float = 0.5  # of the capacity, for the load on a schedule
@@ -65,7 +60,7 @@ KINDS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=("route", "signal"), default="route", help="how: the admin route, or SIGHUP (%(default)s)")
-    parser.add_argument("--reloads", type=int, metavar="N", help=f"({FULL.reloads})")
+    parser.add_argument("--reloads", type=int, metavar="N", help=f"at least ({FULL.reloads})")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"of intervals without and with reloads ({FULL.rounds})")
     parser.add_argument("--seconds", type=float, metavar="S", help=f"of each interval ({FULL.seconds:g})")
     parser.add_argument("--every", type=float, metavar="S", help=f"from one reload's begin to the next ({FULL.every:g})")
@@ -81,19 +76,19 @@ def run(options: argparse.Namespace) -> int:
     settings = dataclasses.replace(QUICK if options.quick else FULL, **said)
     pin_client()
     with tempfile.TemporaryDirectory() as folder:
-        network = _Network(Path(folder))
+        network = Network(Path(folder))
         report = _measure(network, settings, options)
     figures.write(options.output, "reload", report, _render(report))
     return 1 if report["failed"] or report["surprises"] else 0
 
 
-def _measure(network: _Network, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(network: Network, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     cores = [int(core) for core in options.cores.split(",")] if options.cores else CORES[:-1]
     flags = ["--kernels", options.kernels, "--model", str(network.directory)]
     with Server(options.output / "logs" / "reload", flags, cores, ESPALIER_ADMIN_TOKEN=TOKEN) as server:
         trial = _Trial(server, network, settings, options)
         capacity = trial.capacity()
-        trial.remember()
+        trial.remember("before")
         intervals = [interval for _ in range(settings.rounds) for kind in KINDS for interval in trial.pair(kind, capacity)]
         trial.finish()
         reloads = trial.reloads
@@ -105,93 +100,22 @@ def _measure(network: _Network, settings: Settings, options: argparse.Namespace)
         }  # fmt: skip
 
 
-class _Network:
-    """A copy of the bundled network whose weights can be swapped for broken ones, and back, at a stroke."""
-
-    def __init__(self, folder: Path) -> None:
-        self.directory = folder / MODEL.name
-        self._good, self._broken, self._next = folder / "good", folder / "broken", folder / "next"
-        shutil.copytree(MODEL, self.directory)
-        shutil.copy(MODEL / WEIGHTS, self._good)
-        whole = self._good.read_bytes()
-        self._broken.write_bytes(whole[: len(whole) // 2])
-
-    def break_it(self) -> None:
-        self._swap(self._broken)
-
-    def mend(self) -> None:
-        self._swap(self._good)
-
-    def _swap(self, weights: Path) -> None:
-        """By a name for the same file, which then takes the old one's place: nobody sees half of it."""
-        os.link(weights, self._next)
-        os.replace(self._next, self.directory / WEIGHTS)
-
-
-class _Reloads:
-    """Reloads one after the other, some of them of a broken network, on the event loop of whoever makes the load."""
-
-    def __init__(self, server: Server, network: _Network, settings: Settings, by_signal: bool, remember: Callable[[], None]) -> None:
-        self.server, self.network, self.settings, self.by_signal, self.remember = server, network, settings, by_signal, remember
-        name = server.json("/categories")["model"]["name"]
-        self.request = build("POST", f"/v2/repository/models/{name}/load", wants_body=True, Authorization=f"Bearer {TOKEN}")
-        self.begun = self.done = self.refused = 0
-        self.milliseconds: list[float] = []
-        self.refusal = ""
-        self.surprises: list[str] = []
-
-    def start(self, client: Client, until: float) -> None:
-        """Goes on until that moment, or until there were enough."""
-        if client.now() >= until or self.done >= self.settings.reloads:
-            return
-        self.begun += 1
-        begun, broken = client.now(), self.begun % self.settings.broken_every == 0
-        if broken:
-            self.network.break_it()
-
-        def finished() -> None:
-            if broken:
-                self.network.mend()
-            self._count(broken)
-            client.at(max(client.now(), begun + self.settings.every), lambda: self.start(client, until))
-
-        if self.by_signal:
-            self.server.signal(signal.SIGHUP)
-            client.at(begun + (BREAK_SECONDS if broken else self.settings.every), finished)
-        else:
-            client.send(self.request, begun, lambda record: (self._hear(record, broken), finished()))
-
-    def _count(self, broken: bool) -> None:
-        if broken:
-            self.refused += 1
-            return
-        self.done += 1
-        if self.done in MARKS:
-            self.remember()
-
-    def _hear(self, record: Record, broken: bool) -> None:
-        said = record.body.decode(errors="replace").strip()
-        if record.status in (401, 403, 404, 405):
-            raise Failure(f"the daemon has no way to load a network: {record.status} {said}")
-        if broken == record.good or not record.status:
-            self.surprises.append(f"{'broken' if broken else 'good'}: {record.fault or record.status} {said}")
-        elif broken:
-            self.refusal = f"{record.status} {said}"
-        else:
-            self.milliseconds.append((record.answered - record.sent) * 1000)
-
-
 class _Trial:
-    def __init__(self, server: Server, network: _Network, settings: Settings, options: argparse.Namespace) -> None:
+    def __init__(self, server: Server, network: Network, settings: Settings, options: argparse.Namespace) -> None:
         self.server, self.settings = server, settings
-        self.reloads = _Reloads(server, network, settings, options.by == "signal", self.remember)
+        self.reloads = Reloads(settings.every, settings.broken_every, by_signal=options.by == "signal")
+        self.reloader = Reloader(server, network, self.reloads, self._after_reload)
         self.asks: dict[bool, Ask] = {keeps: asker(server, options.mix, keeps=keeps) for keeps in (True, False)}
         self.memory: dict[str, float] = {}
         self.requests = self.failed = 0
         self.ends: dict[str, int] = {}
 
-    def remember(self, when: str = "") -> None:
-        self.memory[when or f"{self.reloads.done} reloads"] = self.server.rss()
+    def remember(self, when: str) -> None:
+        self.memory[when] = self.server.rss()
+
+    def _after_reload(self) -> None:
+        if self.reloads.done in MARKS:
+            self.remember(f"after {self.reloads.done} reloads")
 
     def capacity(self) -> float:
         """What users who wait get out of it."""
@@ -207,7 +131,7 @@ class _Trial:
         while self.reloads.done < self.settings.reloads:
             for kind in KINDS[1:]:
                 self._interval(kind, 0, self.settings.seconds, True)
-        self.remember(f"{self.reloads.done} reloads, at the end")
+        self.remember("at the end")
         time.sleep(self.settings.pause)
         self.remember(f"{self.settings.pause:g} s later")
 
@@ -219,15 +143,15 @@ class _Trial:
                 open_loop(client, poisson(begin, rate, seconds, SEED), self.asks[kind.keeps], records.append)
             else:
                 closed_loop(client, self.settings.users, begin + seconds, self.asks[kind.keeps], records.append)
-            before = self.reloads.done + self.reloads.refused
+            before = self.reloads.tried
             if reloading:
-                self.reloads.start(client, begin + seconds)
+                self.reloader.start(client, begin + seconds)
             client.run()
         self.requests += len(records)
         self.failed += figures.failures(records)
         for name, count in figures.ends(records).items():
             self.ends[name] = self.ends.get(name, 0) + count
-        return {**figures.summarise(records, begin, begin + seconds), "reloads": self.reloads.done + self.reloads.refused - before}
+        return {**figures.summarise(records, begin, begin + seconds), "reloads": self.reloads.tried - before}
 
 
 # ---- the table ----
@@ -248,7 +172,7 @@ def _render(report: dict[str, Any]) -> str:
                      f"at most {figures.figure(max(report['reload_ms']))} ms.")  # fmt: skip
     if report["refusal"]:
         lines.append(f"What a broken network is told: {report['refusal']}")
-    lines += [f"**Unexpected**: {surprise}" for surprise in report["surprises"]]
+    lines += [f"**Unexpected**: {surprise}" for surprise in report["surprises"][:SURPRISES_SHOWN]]
     return figures.table(head, rows) + "\n\n" + "\n\n".join(lines)
 
 
