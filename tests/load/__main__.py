@@ -25,7 +25,9 @@ def parse() -> argparse.Namespace:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a few seconds: to see that it works, not for figures")
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "load", metavar="DIRECTORY", help="for tables and figures (build/load)")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "build" / "load", metavar="DIRECTORY", help="for tables and figures (build/load)"
+    )
 
 
 def _run_all(options: argparse.Namespace) -> int:

@@ -28,7 +28,9 @@ class Answer:
     retry_after_ms: int | None  # of the body
 
 
-def build(method: str, path: str, body: bytes = b"", keeps: bool = True, expect: bytes = b"", wants_body: bool = False, **headers: str) -> Request:
+def build(
+    method: str, path: str, body: bytes = b"", keeps: bool = True, expect: bytes = b"", wants_body: bool = False, **headers: str
+) -> Request:
     """A request as it goes over the wire; Content_Type="image/jpeg" is a header."""
     named = {"Host": "localhost", **{name.replace("_", "-"): value for name, value in headers.items()}}
     if body or method == "POST":

@@ -16,11 +16,13 @@ from . import figures
 from .arrivals import closed_loop, open_loop, poisson, regular
 from .client import Client, Record
 from .mixes import MIXES, asker
-from .server import Server, pin_client
+from .server import Failure, Server, others_share, pin_client
 
 BATCH = 8
-# Plain C is slow enough for the client's core to offer ten times as much; so many wait for some three seconds.
-DEPTHS = {"whole": 8, "one": 64, "random": 16}
+# Times as long as what takes least, so that there are answers enough.
+PATIENCE = {"whole": 2, "one": 1, "random": 1.5}
+# Plain C is slow enough for the client's core to offer ten times as much; so many wait for some seconds. Room for two batches.
+DEPTHS = {"whole": 16, "one": 64, "random": 24}
 SAMPLE_SECONDS = 0.1  # between looks at the memory
 QUERY_SEED = 1
 
@@ -51,6 +53,7 @@ class Load:
     bare_429: int  # without Retry-After or retry_after_ms
     retry: list[tuple[float, float]]  # (said, true) in ms, for each 429
     rss: float  # the most, in MB
+    others: float  # the share of the daemon's CPU that others had
 
     @property
     def ratio(self) -> float:
@@ -61,19 +64,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mixes", default="one,whole,random", metavar="NAME,...", help=f"of {', '.join(MIXES)} (%(default)s)")
     parser.add_argument("--arrivals", choices=("poisson", "regular"), default="poisson", help="(%(default)s)")
     parser.add_argument("--kernels", default="plain", help="of the daemon (%(default)s)")
-    parser.add_argument("--depth", type=int, metavar="N", help="of the queue (some three seconds of work)")
+    parser.add_argument("--depth", type=int, metavar="N", help="of the queue (some seconds of work)")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"({FULL.rounds})")
-    parser.add_argument("--seconds", type=float, metavar="S", help=f"of each load ({FULL.seconds:g})")
+    parser.add_argument("--seconds", type=float, metavar="S", help=f"of each load of one category, others take longer ({FULL.seconds:g})")
     parser.add_argument("--factors", metavar="X,...", help="times the peak (1,2,5,10)")
 
 
 def run(options: argparse.Namespace) -> int:
     settings = _settings(options)
+    unknown = [mix for mix in options.mixes.split(",") if mix not in MIXES]
+    if unknown:
+        raise Failure(f"there is no mix {', '.join(unknown)}; there are {', '.join(MIXES)}")
     pin_client()
     report: dict[str, Any] = {"settings": dataclasses.asdict(settings), "mixes": {}}
     texts, failed = [], 0
     for mix in options.mixes.split(","):
-        found = _measure(mix, settings, options)
+        found = _measure(mix, _patient(settings, PATIENCE[mix]), options)
         report["mixes"][mix] = found
         texts.append(_render(mix, found))
         failed += sum(load["failed"] for load in found["loads"])
@@ -87,6 +93,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     if options.factors:
         said["factors"] = tuple(float(factor) for factor in options.factors.split(","))
     return dataclasses.replace(settings, **{name: value for name, value in said.items() if value is not None})
+
+
+def _patient(settings: Settings, times: float) -> Settings:
+    return dataclasses.replace(settings, seconds=settings.seconds * times, peak_seconds=settings.peak_seconds * times)
 
 
 def _measure(mix: str, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
@@ -119,10 +129,7 @@ class _Trial:
         return figures.rate(record.answered for record in records if record.good and record.answered < until)
 
     def round(self, number: int) -> list[Load]:
-        loads = []
-        for factor in self.settings.factors:
-            loads.append(self._offer(factor, seed=number + 1))
-        return [*loads, self._obey()]
+        return [*(self._offer(factor, seed=number + 1) for factor in self.settings.factors), self._obey()]
 
     def _offer(self, factor: float, seed: int) -> Load:
         peak = self.peak()
@@ -151,10 +158,12 @@ class _Trial:
                 client.at(client.now() + SAMPLE_SECONDS, look)
 
         client.at(begin, look)
+        ticks = self.server.ticks()
         client.run()
+        others = others_share(ticks, self.server.ticks())
         found = figures.summarise(records, begin + self.settings.warm_share * (end - begin), end)
         bare = sum(record.status == 429 and not (record.retry_after and record.retry_after_ms) for record in records)
-        return Load(title, peak, found, figures.failures(records), bare, retry_errors(records), max(memory))
+        return Load(title, peak, found, figures.failures(records), bare, retry_errors(records), max(memory), others)
 
 
 def retry_errors(records: Sequence[Record]) -> list[tuple[float, float]]:
@@ -176,8 +185,8 @@ def _render(mix: str, found: dict[str, Any]) -> str:
     loads: dict[str, list[dict[str, Any]]] = {}
     for load in found["loads"]:
         loads.setdefault(load["title"], []).append(load)
-    head = ["offered", "goodput, requests/s", "of the peak", "least", "429", "p50, ms", "p99, ms", "bound, ms", "`retry_after_ms` ÷ truth",
-            "its error, ms", "RSS, MB", "failed"]  # fmt: skip
+    head = ["offered", "goodput, requests/s", "of the peak", "least", "429", "p50, ms", "p99, ms", "bound, ms",
+            "`retry_after_ms` ÷ truth", "its error, ms", "RSS, MB", "failed"]  # fmt: skip
     rows = [_row(title, rounds, found["depth"]) for title, rounds in loads.items()]
     peak = figures.median(load["peak"] for load in found["loads"])
     late = max(load["figures"]["late_p99_ms"] for load in found["loads"])
@@ -185,8 +194,9 @@ def _render(mix: str, found: dict[str, Any]) -> str:
     return "\n\n".join((
         f"**{mix}**, queue of {found['depth']}, peak {figures.figure(peak)} requests/s",
         figures.table(head, rows),
-        f"RSS {found['rss_before']:.1f} MB before and {found['rss_after']:.1f} MB after; {bare} answers 429 lacked when to come back; "
-        f"the client was up to {figures.figure(late)} ms behind its schedule (p99).",
+        f"RSS {found['rss_before']:.1f} MB before and {found['rss_after']:.1f} MB after; "
+        f"{bare} answers 429 lacked when to come back; the client was up to {figures.figure(late)} ms behind its schedule (p99); others had up to "
+        f"{max(load['others'] for load in found['loads']):.0%} of the daemon's CPU.",
     ))  # fmt: skip
 
 
@@ -199,7 +209,8 @@ def _row(title: str, rounds: Sequence[dict[str, Any]], depth: int) -> list[str]:
     return [
         title, figures.figure(middle("goodput")), figures.percent(figures.median(load["ratio"] for load in rounds)),
         figures.percent(min(load["ratio"] for load in rounds)), figures.percent(middle("refused_429")),
-        figures.figure(middle("p50_ms")), figures.figure(middle("p99_ms")), figures.figure(bound_ms(depth, peak)), _quartiles(said / true for said, true in retry),
+        figures.figure(middle("p50_ms")), figures.figure(middle("p99_ms")), figures.figure(bound_ms(depth, peak)),
+        _quartiles(said / true for said, true in retry),
         figures.figure(figures.median(abs(said - true) for said, true in retry)), f"{max(load['rss'] for load in rounds):.1f}",
         str(sum(load["failed"] for load in rounds)),
     ]  # fmt: skip

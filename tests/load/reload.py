@@ -18,7 +18,7 @@ from typing import Any
 from . import figures
 from .arrivals import Ask, closed_loop, open_loop, poisson
 from .client import Client, Record
-from .mixes import asker
+from .mixes import MIXES, asker
 from .replacing import TOKEN, Network, Reloader, Reloads
 from .server import CORES, Server, pin_client
 
@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="S", help=f"from one reload's begin to the next ({FULL.every:g})")
     parser.add_argument("--share", type=float, metavar="X", help=f"of the capacity, for the load on a schedule ({FULL.share:g})")
     parser.add_argument("--kernels", default="auto", help="of the daemon (%(default)s)")
-    parser.add_argument("--mix", default="one", help="what is asked (%(default)s)")
+    parser.add_argument("--mix", choices=MIXES, default="one", help="what is asked (%(default)s)")
     parser.add_argument("--cores", metavar="N,...", help="the daemon's CPUs (all but the last, which is the client's)")
 
 

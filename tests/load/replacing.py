@@ -125,21 +125,25 @@ class _Attempt:
 
     def _seen(self, record: Record) -> None:
         match = VERSION.search(record.body)
-        serving = match[1].decode() if record.good and match else f"nothing ({record.fault or record.status})"
-        expected = self.reloader.serving if self.broken else self.version
-        if serving != expected and self._may_still_come(serving):
-            self.client.at(record.answered + LOOK_SECONDS, self._look)
+        if not record.good or not match:
+            self.reloader.server.check()
+            self._surprise(f"left nothing serving: {record.fault or record.status}")
+            self._end()
+        else:
+            self._compare(match[1].decode())
+
+    def _compare(self, serving: str) -> None:
+        before, now = self.reloader.serving, self.client.now()
+        expected = before if self.broken else self.version
+        if self.reloads.by_signal and serving == before != expected and now < self.begun + PATIENCE_SECONDS:
+            self.client.at(now + LOOK_SECONDS, self._look)
             return
         if serving != expected:
             self._surprise(f"left {serving} serving, not {expected}")
         elif self.reloads.by_signal:
-            self._took(record.answered)
+            self._took(now)
         self.reloader.serving = serving
         self._end()
-
-    def _may_still_come(self, serving: str) -> bool:
-        patient = self.client.now() < self.begun + PATIENCE_SECONDS
-        return self.reloads.by_signal and not self.broken and serving == self.reloader.serving and patient
 
     def _surprise(self, text: str) -> None:
         self.reloads.surprises.append(f"{'a broken' if self.broken else 'a good'} network, {self.version}, {text}")

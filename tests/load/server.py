@@ -37,14 +37,20 @@ def pin_client() -> None:
     os.sched_setaffinity(0, CORES[-1:])
 
 
+def others_share(before: tuple[int, int, int], after: tuple[int, int, int]) -> float:
+    """How much of the daemon's CPUs went to others between two looks at its ticks: whether a figure is to be trusted."""
+    everything, busy, own = (late - early for early, late in zip(before, after))
+    return max(0.0, (busy - own) / max(1, everything))
+
+
 class Server:
     def __init__(self, work: Path, flags: Sequence[str], cores: Sequence[int] = (), **environment: str) -> None:
         self.may_end = False  # with whatever code: whoever sets it looks at the code
-        on = cores or CORES[:-1] or CORES
+        self.cores = cores or CORES[:-1] or CORES
         self.log = work / "daemon.log"
         work.mkdir(parents=True, exist_ok=True)
         # Killed by the kernel where this process ends without having stopped it.
-        command = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", ",".join(map(str, on)), BINARY, "serve",
+        command = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", ",".join(map(str, self.cores)), BINARY, "serve",
                    "--listen", "127.0.0.1:0", *flags]  # fmt: skip
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
@@ -74,6 +80,11 @@ class Server:
         if kind is None and code != 0 and not self.may_end:
             raise Failure(f"the daemon ended with {code}: {self.tail()}")
 
+    def check(self) -> None:
+        """That it has not ended on its own."""
+        if self.process.poll() is not None:
+            raise Failure(f"the daemon ended with {self.process.returncode}: {self.tail()}")
+
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-LOG_TAIL:].strip() or "it said nothing"
 
@@ -88,6 +99,14 @@ class Server:
             return 0.0
         match = re.search(r"VmRSS:\s+(\d+) kB", status)
         return int(match[1]) / 1024 if match else 0.0
+
+    def ticks(self) -> tuple[int, int, int]:
+        """Of its CPUs since the start: all, those that somebody had (another machine on the same hardware, too), and its own."""
+        lines = [line.split() for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()]
+        times = [[int(ticks) for ticks in line[1:9]] for line in lines if line[0] in {f"cpu{core}" for core in self.cores}]
+        idle = sum(ticks[3] + ticks[4] for ticks in times)
+        own = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return sum(map(sum, times)), sum(map(sum, times)) - idle, int(own[11]) + int(own[12])
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(*self.address, timeout=ANSWER_SECONDS)

@@ -19,7 +19,7 @@ from . import figures
 from .arrivals import closed_loop
 from .client import REFUSED, UNSENT, Client, Record
 from .messages import build
-from .mixes import asker
+from .mixes import MIXES, asker
 from .server import STOP_SECONDS, Server, pin_client
 
 LOOK_SECONDS = 0.01  # between looks whether the process is there
@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, metavar="N", help=f"for each delay ({FULL.rounds})")
     parser.add_argument("--delays", metavar="MS,...", help="--drain-delay-ms of the daemon (0,500)")
     parser.add_argument("--kernels", default="auto", help="of the daemon (%(default)s)")
-    parser.add_argument("--mix", default="one", help="what is asked (%(default)s)")
+    parser.add_argument("--mix", choices=MIXES, default="one", help="what is asked (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
