@@ -49,6 +49,7 @@ class Round:
     after_signal: int  # requests that were sent after it
     failed: int
     refused: int  # connections, before the balancer could know
+    refused_ms: float  # the longest wait for that
     noticed_ms: float  # until the balancer knew
     unhealthy: int  # answers of /healthz that were not 200
     exit_code: int | None
@@ -104,11 +105,12 @@ class _Stop:
         client.at(moment, self._signal)
         client.run()
         everything = [record for records in self.records.values() for record in records]
+        refused = [record for record in everything if record.fault in (REFUSED, UNSENT)]
         return Round(
             delay, figures.ends(self.records[True]), figures.ends(self.records[False]),
             sum(record.sent > self.signalled for record in everything), figures.failures(everything),
-            sum(record.fault in (REFUSED, UNSENT) for record in everything), (self.noticed - self.signalled) * 1000,
-            self.unhealthy, self.server.process.poll(), (self.ended - self.signalled) * 1000,
+            len(refused), max((record.latency * 1000 for record in refused), default=0.0),
+            (self.noticed - self.signalled) * 1000, self.unhealthy, self.server.process.poll(), (self.ended - self.signalled) * 1000,
         )  # fmt: skip
 
     def _signal(self) -> None:
@@ -135,7 +137,7 @@ class _Stop:
         def ask() -> None:
             may, self.client.may_connect = self.client.may_connect, True
             self.client.send(request, self.client.now(), answered)
-            self.client.may_connect = may
+            self.client.may_connect &= may  # it may have been answered already, by a refusal
 
         def answered(record: Record) -> None:
             hear(record)
@@ -157,8 +159,8 @@ class _Stop:
 
 
 def _render(found: list[Round]) -> str:
-    head = ["`--drain-delay-ms`", "stops", "requests", "sent after SIGTERM", "failed", "refused connections", "not ready noticed, ms",
-            "`/healthz` not 200", "exit codes", "time to stop, ms"]  # fmt: skip
+    head = ["`--drain-delay-ms`", "stops", "requests", "sent after SIGTERM", "failed", "refused connections", "after, ms",
+            "not ready noticed, ms", "`/healthz` not 200", "exit codes", "time to stop, ms"]  # fmt: skip
     delays = sorted({one.delay_ms for one in found})
     rows = [_row(delay, [one for one in found if one.delay_ms == delay]) for delay in delays]
     kinds = [f"{delay} ms, {kind}: {figures.counts(_sum(getattr(one, kind) for one in found if one.delay_ms == delay))}"
@@ -170,7 +172,8 @@ def _row(delay: int, rounds: list[Round]) -> list[str]:
     stops = [one.stop_ms for one in rounds]
     return [
         str(delay), str(len(rounds)), str(sum(sum(one.kept.values()) + sum(one.short.values()) for one in rounds)),
-        str(sum(one.after_signal for one in rounds)), str(sum(one.failed for one in rounds)), str(sum(one.refused for one in rounds)),
+        str(sum(one.after_signal for one in rounds)), str(sum(one.failed for one in rounds)),
+        str(sum(one.refused for one in rounds)), f"at most {max(one.refused_ms for one in rounds):.0f}",
         figures.figure(figures.median(one.noticed_ms for one in rounds)), str(sum(one.unhealthy for one in rounds)),
         figures.counts(_sum({str(one.exit_code): 1} for one in rounds)),
         f"{figures.median(stops):.0f}, at most {max(stops):.0f}",
