@@ -1,7 +1,8 @@
 """A real espalier daemon on a free port, and a small client for it.
 
 The program is $ESPALIER_BINARY, or build/server/espalier. A daemon ends with its `with` block, and the block fails where
-the daemon did not stop cleanly: a sanitizer's report, a crash or a hang is a failed test."""
+the daemon did not stop cleanly: a sanitizer's report, a crash or a hang is a failed test. What it wrote to its standard
+error is then in `log`."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from unrest import Unrest
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("ESPALIER_BINARY", str(ROOT / "build" / "server" / "espalier"))
@@ -44,22 +48,31 @@ class Daemon:
         self.flags = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     def __enter__(self) -> Daemon:
-        self.process = subprocess.Popen(
-            [BINARY, "serve", *self.flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.errors = tempfile.TemporaryFile("w+")  # not a pipe, which would be full some time
+        self.process = subprocess.Popen([BINARY, "serve", *self.flags], stdout=subprocess.PIPE, stderr=self.errors, text=True)
         line = self.process.stdout.readline()
         match = re.search(r"http://(\[?[^\]/]+\]?):(\d+)", line)
         if not match:
             self.process.kill()
-            raise RuntimeError(f"no address in {line!r}; {self.process.stderr.read()}")
+            raise RuntimeError(f"no address in {line!r}; {self.read_log()}")
         self.first_line = line
         self.host, self.port = match[1].strip("[]"), int(match[2])
+        self.unrest = Unrest(self)
+        self.unrest.begin()
         return self
 
+    def read_log(self) -> str:
+        """Waits for the end, and gives all that was written to the standard error."""
+        self.process.communicate(timeout=STOP_SECONDS)
+        self.errors.seek(0)
+        return self.errors.read()
+
     def __exit__(self, kind: object, *rest: object) -> None:
+        self.unrest.end()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            out, err = self.process.communicate(timeout=STOP_SECONDS)
+            self.log = err = self.read_log()
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

@@ -19,24 +19,14 @@ PARENT = "00f067aa0ba902b7"
 
 
 class LoggedDaemon(Daemon):
-    """A daemon whose log is at hand when it has stopped: `lines` of JSON, or `text`."""
+    """A daemon whose log is JSON, to be looked at when it has stopped."""
 
     def __init__(self, **flags):
         super().__init__(**{"log_format": "json", **flags})
 
-    def __exit__(self, *problem):
-        communicate = self.process.communicate
-
-        def keep(**options):
-            out, self.text = communicate(**options)
-            return out, self.text
-
-        self.process.communicate = keep
-        super().__exit__(*problem)
-
     @property
     def lines(self):
-        return [json.loads(line) for line in self.text.splitlines()]
+        return [json.loads(line) for line in self.log.splitlines()]
 
     def requests(self, path=None):
         return [line for line in self.lines if line["message"] == "request" and path in (None, line.get("path"))]
@@ -71,7 +61,7 @@ def test_each_request_has_one_line(picture):
 def test_text_for_people(picture):
     with LoggedDaemon(log_format="text") as daemon:
         daemon.classify(picture, "?categories=tabby")
-    assert re.search(r"^\S+Z info  request .*method=POST path=/classify .*status=200 .*macs=44163084", daemon.text, re.MULTILINE)
+    assert re.search(r"^\S+Z info  request .*method=POST path=/classify .*status=200 .*macs=44163084", daemon.log, re.MULTILINE)
 
 
 def test_the_life_of_a_daemon_is_told():
@@ -135,7 +125,7 @@ def test_no_secrets_in_the_log(picture):
         daemon.request("POST", "/v2/repository/index", Authorization=f"Bearer {TOKEN}")
         daemon.request("POST", "/v2/repository/index", Authorization=f"Bearer {secret}")
         daemon.classify_json({"image": secret})
-    assert secret not in daemon.text and TOKEN not in daemon.text
+    assert secret not in daemon.log and TOKEN not in daemon.log
 
 
 def test_who_goes_is_logged_as_cancelled(picture):
