@@ -7,6 +7,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from daemon import Daemon  # noqa: E402
 from pictures import orange  # noqa: E402
+from unrest import WANTED  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "calm: looks at what unrest would change")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if WANTED and item.get_closest_marker("calm"):
+            item.add_marker(pytest.mark.skip(reason="looks at what the unrest of this run changes"))
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ def readable(connection: socket.socket, seconds: float) -> bool:
 
 # ---- how many ----
 
+@pytest.mark.calm
 def test_the_longest_idle_makes_room():
     with Daemon(connections=4) as daemon, ExitStack() as stack:
         first, second, third, silent = (stack.enter_context(connect(daemon)) for _ in range(4))

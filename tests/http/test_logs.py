@@ -35,6 +35,7 @@ class LoggedDaemon(Daemon):
         return [line["message"] for line in self.lines if line["message"] != "request"]
 
 
+@pytest.mark.calm
 def test_each_request_has_one_line(picture):
     with LoggedDaemon() as daemon:
         answer = daemon.classify(picture, "?categories=tabby")
@@ -64,6 +65,7 @@ def test_text_for_people(picture):
     assert re.search(r"^\S+Z info  request .*method=POST path=/classify .*status=200 .*macs=44163084", daemon.log, re.MULTILINE)
 
 
+@pytest.mark.calm
 def test_the_life_of_a_daemon_is_told():
     with LoggedDaemon() as daemon:
         daemon.process.send_signal(signal.SIGHUP)
@@ -73,6 +75,7 @@ def test_the_life_of_a_daemon_is_told():
     assert serving["url"] == f"http://127.0.0.1:{daemon.port}" and serving["models"] == "tiny-imagenet-200"
 
 
+@pytest.mark.calm
 @pytest.mark.parametrize("level, levels", [("debug", {"info", "warn"}), ("warn", {"warn"}), ("error", set()), ("off", set())])
 def test_levels(level, levels, picture):
     with LoggedDaemon(log_level=level, queue_bytes=1024) as daemon:
@@ -88,6 +91,7 @@ def test_levels(level, levels, picture):
     assert {line["level"] for line in daemon.lines} == levels
 
 
+@pytest.mark.calm
 def test_a_trace_is_taken_over(picture):
     with LoggedDaemon() as daemon:
         answer = daemon.request("POST", "/classify?categories=tabby", picture, traceparent=f"00-{TRACE}-{PARENT}-01", X_Request_Id="mine-1")

@@ -179,6 +179,7 @@ def test_slow_readers_hold_nobody_up(daemon, picture, path):
         connection.close()
 
 
+@pytest.mark.calm
 def test_the_watchdog_sleeps_without_connections(daemon):
     """While nobody is connected, the daemon does nothing at all."""
     time.sleep(0.3)

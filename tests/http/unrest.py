@@ -9,7 +9,8 @@ import signal
 import threading
 
 WANTED = "ESPALIER_TEST_UNREST" in os.environ
-RELOAD_SECONDS = 0.3
+RELOAD_SECONDS = 1
+PAUSE_SECONDS = 0.01
 PATHS = ["/categories", "/metrics", "/readyz", "/healthz"]
 
 
@@ -44,5 +45,6 @@ class Unrest:
             try:
                 self.daemon.get(PATHS[turn % len(PATHS)])
             except (OSError, http.client.HTTPException):
-                self.over.wait(0.05)  # it stops, or has as many connections as it may
+                pass  # it stops, or has as many connections as it may
             turn += 1
+            self.over.wait(PAUSE_SECONDS)
