@@ -1,10 +1,11 @@
 """A daemon with some minutes of varied load, for the dashboard's picture: cutouts, whole networks, mistakes, more than the
-daemon can do, a restart, and calm. Everything is on loopback and ends with the `with` block."""
+daemon can do, networks loaded anew, a restart, and calm. Everything is on loopback and ends with the `with` block."""
 
 from __future__ import annotations
 
 import http.client
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -30,11 +31,13 @@ class Phase:
     pause: float      # seconds between two requests of a client, on average
     mistakes: float = 0.0
     impatient: float = 0.0  # the share of requests that have very little time
-    restart: bool = False   # the daemon, in the middle of the phase
+    leaving: float = 0.0    # the share of requests whose client does not wait for the answer
+    reload: bool = False    # the network is loaded anew, in the middle of the phase
+    restart: bool = False   # the daemon, likewise
 
 
-PHASES = [Phase(0.15, 3, 0.0, 0.02), Phase(0.2, 6, 0.3, 0.01, mistakes=0.05), Phase(0.2, 48, 0.6, 0.0, impatient=0.05),
-          Phase(0.15, 3, 1.0, 0.01), Phase(0.2, 6, 0.2, 0.01, mistakes=0.02, restart=True), Phase(0.1, 1, 0.1, 0.1)]
+PHASES = [Phase(0.15, 3, 0.0, 0.02), Phase(0.2, 6, 0.3, 0.01, mistakes=0.05, reload=True),
+          Phase(0.2, 48, 0.6, 0.0, impatient=0.05, leaving=0.03), Phase(0.15, 3, 1.0, 0.01, reload=True), Phase(0.2, 6, 0.2, 0.01, mistakes=0.02, restart=True), Phase(0.1, 1, 0.1, 0.1)]
 
 
 @dataclass
@@ -44,7 +47,7 @@ class Demo:
 
     def start(self) -> None:
         self.process = subprocess.Popen([BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", *FLAGS],
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if "serving" not in self.process.stdout.readline():
             raise RuntimeError("the daemon did not start")
 
@@ -69,6 +72,9 @@ class Demo:
         if random.random() < phase.impatient and path == "/classify":
             path += "?timeout_ms=20"
         connection.request("POST", path, random.choice(PICTURES).read_bytes(), {"Content-Type": "image/jpeg"})
+        if random.random() < phase.leaving:
+            connection.close()
+            return
         answer = connection.getresponse()
         answer.read()
         if answer.status == 429:
@@ -90,8 +96,10 @@ class Demo:
         clients = [threading.Thread(target=self.client, args=(phase, end)) for _ in range(phase.clients)]
         for client in clients:
             client.start()
+        time.sleep(seconds / 2)
+        if phase.reload:
+            self.process.send_signal(signal.SIGHUP)
         if phase.restart:
-            time.sleep(seconds / 2)
             self.stop()
             self.start()
         for client in clients:

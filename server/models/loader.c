@@ -14,6 +14,7 @@
 enum { NICE = 10 };
 
 struct task {
+    bool all; /* all networks anew; what follows is of no meaning then */
     enum loader_verb verb;
     char name[ESP_NAME_MAX + 1];
     loader_done *done;
@@ -27,9 +28,9 @@ struct loader {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t asked;
-    struct task tasks[LOADER_WAITING_MAX]; /* the first `waiting`, in order */
+    struct task tasks[LOADER_WAITING_MAX + 1]; /* the first `waiting`, in order; one of them may be for all */
     size_t waiting;
-    bool all, stopping;
+    bool stopping;
 };
 
 /* ---- doing ---- */
@@ -75,16 +76,13 @@ static void carry_out_all(struct loader *loader)
 }
 
 /* Waits for something to do. False when it stops. */
-static bool next(struct loader *loader, struct task *task, bool *all)
+static bool next(struct loader *loader, struct task *task)
 {
     pthread_mutex_lock(&loader->lock);
-    while (!loader->stopping && !loader->all && loader->waiting == 0)
+    while (!loader->stopping && loader->waiting == 0)
         pthread_cond_wait(&loader->asked, &loader->lock);
     bool goes_on = !loader->stopping;
-    *all = loader->all;
-    if (goes_on && *all) {
-        loader->all = false;
-    } else if (goes_on) {
+    if (goes_on) {
         *task = loader->tasks[0];
         memmove(loader->tasks, loader->tasks + 1, --loader->waiting * sizeof loader->tasks[0]);
     }
@@ -98,8 +96,8 @@ static void *work_on(void *context)
     struct task task;
 
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE); /* of this thread alone, on Linux */
-    for (bool all; next(loader, &task, &all);) {
-        if (all)
+    while (next(loader, &task)) {
+        if (task.all)
             carry_out_all(loader);
         else
             carry_out(loader, &task);
@@ -124,10 +122,16 @@ bool loader_ask(struct loader *loader, enum loader_verb verb, const char *name, 
     return room;
 }
 
+/* In its turn, like the others: who asks for all again and again keeps nobody from being served. */
 void loader_ask_all(struct loader *loader)
 {
+    bool asked = false;
+
     pthread_mutex_lock(&loader->lock);
-    loader->all = true;
+    for (size_t i = 0; i < loader->waiting; i++)
+        asked |= loader->tasks[i].all;
+    if (!asked)
+        loader->tasks[loader->waiting++] = (struct task){.all = true};
     pthread_cond_signal(&loader->asked);
     pthread_mutex_unlock(&loader->lock);
 }
@@ -154,6 +158,14 @@ enum esp_status loader_start(struct loader **loader, struct repository *reposito
     return esp_fail(err, ESP_ERROR_MEMORY, "a thread could not be started");
 }
 
+static void give_up(const struct task *task)
+{
+    struct loader_result result = {.verb = task->verb, .name = task->name, .text = "", .stopped = true};
+
+    if (task->done)
+        task->done(task->context, &result);
+}
+
 void loader_stop(struct loader **loader)
 {
     struct loader *stopped = *loader;
@@ -166,10 +178,7 @@ void loader_stop(struct loader **loader)
     pthread_mutex_unlock(&stopped->lock);
     pthread_join(stopped->thread, NULL);
     for (size_t i = 0; i < stopped->waiting; i++)
-        stopped->tasks[i].done(stopped->tasks[i].context, &(struct loader_result){.verb = stopped->tasks[i].verb,
-                                                                                  .name = stopped->tasks[i].name,
-                                                                                  .text = "",
-                                                                                  .stopped = true});
+        give_up(&stopped->tasks[i]);
     pthread_cond_destroy(&stopped->asked);
     pthread_mutex_destroy(&stopped->lock);
     free(stopped);

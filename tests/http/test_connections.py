@@ -102,6 +102,7 @@ def open_files(daemon) -> int:
     return len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
 
 
+@pytest.mark.calm
 def test_open_files_run_out():
     """The daemon waits, without turning in circles, and goes on with what idle connections give back."""
     with Daemon() as daemon, ExitStack() as stack:

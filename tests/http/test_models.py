@@ -216,6 +216,28 @@ def test_sighup_loads_all_anew(repository, picture):
         assert daemon.classify(picture).status == 200
 
 
+def test_many_signals_keep_nobody_waiting(repository):
+    """Who asks for all again and again does not push the others back."""
+    with Daemon(model=repository, default_model="tiny", admin_token=TOKEN) as daemon:
+        over = threading.Event()
+
+        def signals():
+            while not over.is_set():
+                daemon.process.send_signal(signal.SIGHUP)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=signals)
+        thread.start()
+        try:
+            for _ in range(3):
+                loads = daemon.metric("espalier_model_loads_total")
+                assert admin(daemon, "load", "small").status == 200
+                assert daemon.metric("espalier_model_loads_total") - loads < 8  # one turn of all, in which it came, and the next
+        finally:
+            over.set()
+            thread.join()
+
+
 def test_the_bundled_network_can_be_loaded_anew(picture):
     with Daemon(admin_token=TOKEN) as daemon:
         before = daemon.classify(picture, "?top=200").json["predictions"]
