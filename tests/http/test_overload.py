@@ -66,6 +66,7 @@ def test_an_empty_queue_takes_any_request(picture):
         assert daemon.classify(picture).status == 200
 
 
+@pytest.mark.calm
 def test_a_full_queue_refuses_at_the_header():
     """The body is not collected, and the connection goes on."""
     large = jpeg(scene(64, 64)) + bytes(3 << 20)
@@ -138,6 +139,7 @@ def test_who_has_gone_is_dropped_from_the_queue(picture, how):
 
 # ---- when to come back ----
 
+@pytest.mark.calm
 def test_how_long_a_refused_client_is_told_to_wait(picture):
     """What `retry_after_ms` says against the time until all that waited then was answered. The figures are printed; as the
     machine may do other things meanwhile, the test only asks for the right order of magnitude."""
@@ -168,6 +170,7 @@ def test_how_long_a_refused_client_is_told_to_wait(picture):
     assert 0.2 < statistics.median(ratios) < 5
 
 
+@pytest.mark.calm
 def test_what_waits_decides_how_long(picture):
     """Whole networks take seven times as long as categories, and so does what a refused client is told."""
     told = {}
