@@ -5,16 +5,6 @@
 
 #include <string.h>
 
-/* `?model=NAME` asks for that network's. */
-static const struct field *model_of(const struct request *request)
-{
-    for (size_t i = 0; i < request->query_count; i++)
-        if (request->query[i].name_length == strlen("model") &&
-            !memcmp(request->query[i].name, "model", strlen("model")))
-            return &request->query[i];
-    return NULL;
-}
-
 /* A copy: the network may be replaced, and be gone, before the answer is. */
 static void answer(struct exchange *exchange, const struct network *network)
 {
@@ -25,9 +15,10 @@ static void answer(struct exchange *exchange, const struct network *network)
         problem(&exchange->response, 500, "out of memory");
 }
 
+/* `?model=NAME` asks for that network's. */
 void handle_categories(struct service *service, struct exchange *exchange)
 {
-    const struct field *model = model_of(&exchange->request);
+    const struct field *model = field_find(exchange->request.query, exchange->request.query_count, "model");
     const char *name = model ? model->value : NULL;
     size_t length = model ? model->length : 0;
     struct network *network = repository_take(service->repository, name, length);

@@ -60,8 +60,10 @@ static struct job *begin(struct service *service, struct exchange *exchange)
 /* A full queue is full whatever the request turns out to be: its body is not even collected. */
 void admit_classify(struct service *service, struct exchange *exchange)
 {
-    if (queue_full(service->queue))
-        refuse(service, QUEUE_FULL, &exchange->response);
+    enum queue_result room = queue_room(service->queue);
+
+    if (room != QUEUE_OK)
+        refuse(service, room, &exchange->response);
 }
 
 void handle_classify(struct service *service, struct exchange *exchange)

@@ -12,20 +12,12 @@ static bool is(const struct field *field, const char *name)
     return field->name_length == strlen(name) && !memcmp(field->name, name, field->name_length);
 }
 
-static const struct field *find(const struct field *fields, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (is(&fields[i], name))
-            return &fields[i];
-    return NULL;
-}
-
 /* ---- which network ---- */
 
 /* Where JSON can stand: the body, or a form's field for it. */
 static bool open_document(const struct request *request, struct job *job, bool with_image, struct response *response)
 {
-    const struct field *options = find(request->form, request->form_count, "options");
+    const struct field *options = field_find(request->form, request->form_count, "options");
 
     if (options)
         return document_open(&job->document, options->value, options->length, response);
@@ -39,10 +31,10 @@ static bool open_document(const struct request *request, struct job *job, bool w
  */
 static const char *find_model(const struct request *request, const struct job *job, size_t *length)
 {
-    const struct field *field = find(request->query, request->query_count, "model");
+    const struct field *field = field_find(request->query, request->query_count, "model");
 
     if (!field)
-        field = find(request->form, request->form_count, "model");
+        field = field_find(request->form, request->form_count, "model");
     if (!field)
         return job->document.root ? document_text(&job->document, "model", length) : NULL;
     *length = field->length;

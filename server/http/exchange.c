@@ -5,6 +5,14 @@
 #include <string.h>
 #include <strings.h>
 
+const struct field *field_find(const struct field *fields, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].name_length == strlen(name) && !memcmp(fields[i].name, name, fields[i].name_length))
+            return &fields[i];
+    return NULL;
+}
+
 bool request_is(const struct request *request, const char *type)
 {
     size_t length = strcspn(request->content_type, "; \t");

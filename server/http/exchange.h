@@ -23,6 +23,9 @@ struct field {
     size_t length;
 };
 
+/* The first one of that name; NULL where there is none. */
+const struct field *field_find(const struct field *fields, size_t count, const char *name);
+
 struct request {
     const char *method, *path; /* the path is decoded and has no query */
     const char *content_type;  /* "" where there is none */

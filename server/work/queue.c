@@ -109,10 +109,13 @@ enum queue_result queue_push(struct queue *queue, struct queue_item *item)
     return result;
 }
 
-bool queue_full(struct queue *queue)
+enum queue_result queue_room(struct queue *queue)
 {
     size_t length = queue_length(queue);
-    return length >= queue->capacity || (length > 0 && queue_macs(queue) >= queue_macs_limit(queue));
+
+    if (length >= queue->capacity)
+        return QUEUE_FULL;
+    return length > 0 && queue_macs(queue) >= queue_macs_limit(queue) ? QUEUE_FULL_OF_MACS : QUEUE_OK;
 }
 
 size_t queue_take(struct queue *queue, struct queue_item **items, size_t most, size_t takers)

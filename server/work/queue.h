@@ -38,8 +38,8 @@ void queue_destroy(struct queue **queue); /* sets the pointer to NULL; NULL is f
 
 enum queue_result queue_push(struct queue *queue, struct queue_item *item);
 
-/* Whether there is no room even for the smallest item. */
-bool queue_full(struct queue *queue);
+/* QUEUE_OK, or QUEUE_FULL or QUEUE_FULL_OF_MACS where there is no room even for the smallest item. */
+enum queue_result queue_room(struct queue *queue);
 
 /* Takes the oldest item and others of its kind: at most `most`, and no more than an even share, rounded up, of all that
  * wait for each of `takers` who are free to take (at least 1). Gives how many were taken; 0 where nothing waits. */

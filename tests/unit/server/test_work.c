@@ -33,11 +33,11 @@ START_TEST(test_queue_is_bounded_and_fair)
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 3; i++)
             ck_assert_int_eq(queue_push(queue, &items[i]), QUEUE_OK);
-        ck_assert(queue_full(queue));
+        ck_assert_int_eq(queue_room(queue), QUEUE_FULL);
         ck_assert_int_eq(queue_push(queue, &items[3]), QUEUE_FULL);
         ck_assert_uint_eq(queue_length(queue), 3);
         ck_assert_ptr_eq(take_one(queue), &items[0]);
-        ck_assert(!queue_full(queue));
+        ck_assert_int_eq(queue_room(queue), QUEUE_OK);
         ck_assert_int_eq(queue_push(queue, &items[4]), QUEUE_OK);
         ck_assert_ptr_eq(take_one(queue), &items[1]);
         ck_assert_ptr_eq(take_one(queue), &items[2]);
@@ -69,10 +69,10 @@ START_TEST(test_queue_is_bounded_in_macs)
     for (int i = 0; i < 7; i++)
         ck_assert_int_eq(queue_push(queue, &small[i]), QUEUE_OK);
     ck_assert_uint_eq(queue_macs(queue), 140);
-    ck_assert(queue_full(queue));
+    ck_assert_int_eq(queue_room(queue), QUEUE_FULL_OF_MACS);
     ck_assert_int_eq(queue_push(queue, &small[7]), QUEUE_FULL_OF_MACS);
     ck_assert_ptr_eq(take_one(queue), &whole[0]);
-    ck_assert(!queue_full(queue));
+    ck_assert_int_eq(queue_room(queue), QUEUE_OK);
     ck_assert_int_eq(queue_push(queue, &whole[2]), QUEUE_FULL_OF_MACS);
     ck_assert_int_eq(queue_push(queue, &whole[1]), QUEUE_OK);
     while (take_one(queue))
