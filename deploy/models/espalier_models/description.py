@@ -21,6 +21,7 @@ Layer = dict[str, Any]
 Shape = tuple[int, ...]
 
 NAME = re.compile(r"[a-z0-9_]+")
+ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 ACTIVATIONS = ("none", "relu", "relu6", "silu", "hard_swish")
 GATES = ("sigmoid", "hard_sigmoid")
 PAIRS = ("kernel", "stride", "padding", "dilation")
@@ -62,7 +63,9 @@ def parse_tree(description: Mapping[str, Any]) -> Node:
         raise DescriptionError(f"model.json: format {description['format']!r} is not known")
     _check_members("input", description["input"], ("channels", "height", "width", "mean", "std"), ())
     _check_members("trunk", description["trunk"], ("layers", "children"), ())
-    return _parse_node(description["trunk"], "trunk", "", False)
+    trunk = _parse_node(description["trunk"], "trunk", "", False)
+    _check_leaves(description["trunk"])
+    return trunk
 
 
 def input_shape(description: Mapping[str, Any]) -> Shape:
@@ -94,6 +97,22 @@ def tensor_shapes(trunk: Node, shape: Shape) -> dict[str, Shape]:
     return tensors
 
 
+def _check_leaves(trunk: Mapping[str, Any]) -> None:
+    """What holds for all branches together: no two have the same id, and all leaves are calibrated or none."""
+    branches = list(_branches(trunk))
+    ids = [branch["id"] for branch in branches if "id" in branch]
+    if len(set(ids)) != len(ids):
+        raise DescriptionError("two branches have the same id")
+    if len({"calibration" in branch for branch in branches if "children" not in branch}) > 1:
+        raise DescriptionError("some leaves have a calibration, and some have none")
+
+
+def _branches(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for child in node.get("children", []):
+        yield child
+        yield from _branches(child)
+
+
 def _parse_node(node: Mapping[str, Any], path: str, prefix: str, has_head: bool) -> Node:
     """`prefix` stands before the names of the node's children: the path and a slash, nothing at the trunk."""
     layers = tuple(_parse_layer(path, layer) for layer in node["layers"])
@@ -111,10 +130,23 @@ def _parse_branch(node: Mapping[str, Any], prefix: str) -> Node:
     if not isinstance(name, str) or not NAME.fullmatch(name) or name == "trunk":
         raise DescriptionError(f"{prefix or 'trunk'}: {name!r} is no name for a node")
     path = prefix + name
-    _check_members(path, node, ("name", "layers"), ("label", "head", "children"))
+    _check_members(path, node, ("name", "layers"), ("label", "id", "head", "children", "calibration"))
     if "children" not in node and "head" in node:
         raise DescriptionError(f"{path}: a leaf always has a head")
+    if "children" in node and "calibration" in node:
+        raise DescriptionError(f"{path}: only a leaf has a calibration")
+    if "calibration" in node:
+        _check_calibration(path, node["calibration"])
+    if "id" in node and not (isinstance(node["id"], str) and ID.fullmatch(node["id"])):
+        raise DescriptionError(f"{path}: {node['id']!r} is no id: 1 to 64 letters, digits, _, . and -")
     return _parse_node(node, path, path + "/", node.get("head", False) or "children" not in node)
+
+
+def _check_calibration(path: str, calibration: Any) -> None:
+    _check_members(f"{path}: calibration", calibration, ("slope", "offset"), ())
+    slope, offset = calibration["slope"], calibration["offset"]
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in (slope, offset)) or slope <= 0:
+        raise DescriptionError(f"{path}: a calibration is a slope above 0 and an offset")
 
 
 def _parse_layer(path: str, layer: Mapping[str, Any]) -> Layer:

@@ -2,6 +2,7 @@
 
     python3 -m espalier_models.golden network --model DIR --pictures FILE --output FILE
     python3 -m espalier_models.golden layers --output DIR
+    write_beside(DIR, OUTPUT)     for a network that was just trained (see export)
 
 `network` takes the first pictures from a file that has some (the reference's golden.safetensors, or the output of an
 earlier run), adds pictures of its own, and writes, for the weights as they are stored:
@@ -13,6 +14,7 @@ earlier run), adds pictures of its own, and writes, for the weights as they are 
 
 `layers` writes the networks of layer_networks as model directories, each with `golden.safetensors` (`inputs`, which are
 normalised already, F32 [n, 3, height, width], and the three scores) and `attention.json`, the attention weights used.
+`write_beside` writes `golden.safetensors` with pictures of its own only, and `attention.json`, for any network.
 Orders are those of a depth-first preorder of the tree. Both commands print how far FP32 is from FP64: no test should
 ask for less.
 """
@@ -28,7 +30,7 @@ import numpy as np
 import torch
 
 from . import model_directory, safetensors_file
-from .description import input_shape
+from .description import input_shape, nodes
 from .layer_networks import NETWORKS, random_tensors
 from .model_directory import Model
 from .network import Network
@@ -89,6 +91,18 @@ def write_network(directory: Path, pictures_file: Path, output: Path) -> None:
     scores = golden_scores(model, Network(model).normalise(pictures), NETWORK_ATTENTION)
     output.parent.mkdir(parents=True, exist_ok=True)
     safetensors_file.write(output, {"pictures": pictures, **scores})
+
+
+def write_beside(directory: Path, output: Path) -> None:
+    """Writes golden vectors for any network. Attended are a category, a branch where there is one, and the trunk."""
+    model = model_directory.read(directory)
+    paths = [node.path for node in nodes(model.trunk)]
+    attention = {paths[-1]: 2.0, paths[1]: 0.5, "trunk": 1.1}
+    pictures = own_pictures(*input_shape(model.description)[1:])
+    scores = golden_scores(model, Network(model).normalise(pictures), attention)
+    output.mkdir(parents=True, exist_ok=True)
+    safetensors_file.write(output / "golden.safetensors", {"pictures": pictures, **scores})
+    (output / "attention.json").write_text(json.dumps(attention, indent=1) + "\n", encoding="utf-8")
 
 
 def layer_dtypes(name: str, tensor_names: list[str]) -> dict[str, str]:

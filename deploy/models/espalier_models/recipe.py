@@ -1,0 +1,115 @@
+"""A recipe: what to train, and how. One JSON file, and a taxonomy beside it.
+
+    recipe = read(Path("recipe.json"))
+    recipe.description          model.json of the network (see description)
+    recipe.labels               {outside name, path or name of a category: number of the category}
+    recipe.training             the settings of the training, with their defaults
+
+recipe.json:
+
+    {"name": "garden", "version": "1", "taxonomy": "taxonomy.json",
+     "input": {"channels": 3, "height": 64, "width": 64, "mean": [...], "std": [...]},
+     "layers": {"trunk": [...], "inner": [[...], [...]], "leaf": [...]},
+     "training": {"epochs": 20}}
+
+`layers` holds layers as in model.json (../README.md): the trunk's, those of the inner nodes at each depth below it (a deeper
+node takes the last ones), and the leaves'. A sequential network is a recipe with no inner nodes and leaves without layers.
+
+taxonomy.json: {"children": [{"name", "label", "id", "children"}, ...]}, as deep as you like. `id` is an outside name, such
+as a WordNet id; pictures lie in folders with the id, the path or the name of their category.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .description import DescriptionError, parse_tree
+
+TRAINING = {
+    "epochs": 20,
+    "batch": 128,
+    "optimiser": "sgd",  # or "adamw"
+    "learning_rate": 0.1,  # the highest; it rises for `warm_up` of the steps and falls to nothing on a cosine
+    "warm_up": 0.1,
+    "weight_decay": 5e-4,  # on the convolutions
+    "clip": 5.0,  # the largest norm of a step's gradient
+    "norm": "batch",  # or "none", to start from a trained network
+    "label_smoothing": 0.1,
+    "inner_loss": [0.1, 0.3],  # weight of the loss at the inner heads of each depth, beside 1 at the leaves
+    "average": 0.999,  # the network that is kept is a running mean of the trained one; this much stays at each step
+    "sizes": [[1.0, 1.0]],  # until this part of the training, at this part of the picture's size
+    "branches": None,  # or {"likely": 4, "random": 1}: each picture runs its own bouquet, and so many others
+    "held_out": 0.05,  # the part of the training pictures that is only measured on, and calibrated with
+    "augment": {"zoom": [0.8, 1.15], "shift": 0.1, "turn": 8.0, "flip": True, "light": 0.25, "erase": 0.25},
+    "seed": 1,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    description: dict[str, Any]
+    labels: dict[str, int]
+    training: dict[str, Any]
+
+
+def read(path: Path) -> Recipe:
+    """Reads and checks a recipe."""
+    text = json.loads(path.read_text(encoding="utf-8"))
+    _check(path.name, text, {"name", "version", "taxonomy", "input", "layers"}, {"training"})
+    _check("layers", text["layers"], {"trunk", "leaf"}, {"inner"})
+    taxonomy = json.loads((path.parent / text["taxonomy"]).read_text(encoding="utf-8"))
+    children = [_node(child, text["layers"], 0) for child in taxonomy["children"]]
+    description = {"format": 1, **{name: text[name] for name in ("name", "version", "input")}}
+    description["trunk"] = {"layers": text["layers"]["trunk"], "children": children}
+    parse_tree(description)
+    return Recipe(description, labels(description), with_defaults(text.get("training", {})))
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a training, those that are not given as above."""
+    _check("training", settings, set(), set(TRAINING))
+    return {**TRAINING, **settings}
+
+
+def labels(description: Mapping[str, Any]) -> dict[str, int]:
+    """What a folder of pictures may be called, and the number of its category. A name that two categories share is left out."""
+    names: dict[str, int] = {}
+    shared: set[str] = set()
+    for number, (path, leaf) in enumerate(leaves(description["trunk"])):
+        for name in {path, path.replace("/", "."), leaf["name"], leaf.get("id", path)}:
+            if name in names:
+                shared.add(name)
+            names[name] = number
+    return {name: number for name, number in names.items() if name not in shared}
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The leaves below a node of a description, with their paths, in the order of the tree."""
+    for child in node.get("children", []):
+        path = prefix + child["name"]
+        if "children" in child:
+            yield from leaves(child, path + "/")
+        else:
+            yield path, child
+
+
+def _node(node: Mapping[str, Any], layers: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """A node of model.json for one of the taxonomy."""
+    made = {name: node[name] for name in ("name", "label", "id") if name in node}
+    if "id" not in made and "wnid" in node:
+        made["id"] = node["wnid"]
+    if "children" not in node:
+        return {**made, "layers": layers["leaf"]}
+    inner = layers.get("inner") or [[]]
+    children = [_node(child, layers, depth + 1) for child in node["children"]]
+    return {**made, "head": True, "layers": inner[min(depth, len(inner) - 1)], "children": children}
+
+
+def _check(place: str, value: Mapping[str, Any], required: set[str], optional: set[str]) -> None:
+    missing, unknown = required - set(value), set(value) - required - optional
+    if missing or unknown:
+        raise DescriptionError(f"{place}: " + (f"lacks {sorted(missing)}" if missing else f"does not know {sorted(unknown)}"))
