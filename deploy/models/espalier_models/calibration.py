@@ -30,6 +30,7 @@ from .recipe import leaves
 
 SLOPE_SPREAD = 0.15  # of the common slope
 OFFSET_SPREAD = 0.75
+LEAST_SLOPE = 0.01  # a higher score never means less confidence, even where the pictures say so
 STEPS = 100
 
 
@@ -38,10 +39,11 @@ def fit(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores = scores.astype(np.float64)
     shown = truth[:, None] == np.arange(scores.shape[1])
     common = _fit_one(scores.ravel(), shown.ravel(), np.array([1.0, -np.mean(scores) - 1]), np.array([np.inf, np.inf]))
+    common[0] = max(common[0], LEAST_SLOPE)
     spread = np.array([SLOPE_SPREAD * common[0], OFFSET_SPREAD])
     fitted = [_fit_one(scores[:, place], shown[:, place], common, spread) for place in range(scores.shape[1])]
     slopes, offsets = np.array(fitted).T
-    return np.maximum(slopes, 0.05 * common[0]), offsets
+    return np.maximum(slopes, LEAST_SLOPE), offsets
 
 
 def confidence(scores: np.ndarray, slopes: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -115,6 +116,7 @@ class Trainer:
         self.kept.load_state_dict(self.network.state_dict())
         if self.choice:
             self._look_at_all()
+            self.save()
 
     def progress(self) -> float:
         """From 0 to 1."""
@@ -285,6 +287,7 @@ def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
 
 def main() -> None:
     arguments = parse()
+    torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe)
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
     if arguments.start and settings["norm"] != "none":
@@ -320,6 +323,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=JSON", help="another value for a setting")
     parser.add_argument("--cache", type=Path, help="file for the decoded pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="processor cores to use (default: all)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     return parser.parse_args()
 

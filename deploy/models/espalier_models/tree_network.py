@@ -133,8 +133,10 @@ class Head(nn.Module):
         self.bias = nn.Parameter(torch.zeros(copies))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        means = features.mean((2, 3)).view(len(features), *self.weight.shape)
-        return (means * self.weight).sum(2) + self.bias
+        means = features.mean((2, 3))
+        if means.shape[1] == self.weight.shape[1]:  # one node, or siblings without layers, which read the same
+            return functional.linear(means, self.weight, self.bias)
+        return (means.view(len(means), *self.weight.shape) * self.weight).sum(2) + self.bias
 
 
 class Segment(nn.Module):

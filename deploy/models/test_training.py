@@ -1,0 +1,402 @@
+"""Tests of the training package: recipe, pictures, network, choice of branches, calibration, training and export.
+
+The engine's part runs where the program is built: ESPALIER_BINARY, or build/server/espalier.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from PIL import Image
+
+from espalier_models import calibration, model_directory, pictures, recipe, safetensors_file, train
+from espalier_models.branch_choice import BranchChoice
+from espalier_models.description import DescriptionError, input_shape, parse_tree
+from espalier_models.network import Network
+from espalier_models.tree_network import TreeNetwork
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("ESPALIER_BINARY", REPOSITORY / "build" / "server" / "espalier"))
+COLOURS = {"red": (200, 40, 40), "grey": (128, 128, 128), "green": (40, 180, 60), "blue": (40, 60, 200), "black": (10, 10, 10)}
+
+CONV = {"op": "conv", "name": "conv1", "out": 6, "kernel": 3, "stride": 2, "padding": 1, "activation": "relu"}
+LEAF = {"op": "conv", "name": "conv1", "out": 4, "kernel": 3, "padding": 1, "activation": "relu"}
+TAXONOMY = {
+    "children": [
+        {"name": "warm", "label": "warm colours", "children": [{"name": "red", "id": "n01"}, {"name": "grey"}]},
+        {"name": "cold", "children": [{"name": "green"}, {"name": "blue"}]},
+        {"name": "black"},
+    ]
+}
+
+
+def residual(middle: int, channels: int = 6) -> dict[str, Any]:
+    body = [
+        {"op": "conv", "name": "conv1", "out": middle, "kernel": 3, "padding": 1, "activation": "relu"},
+        {"op": "conv", "name": "conv2", "out": channels, "kernel": 3, "padding": 1},
+    ]
+    return {"op": "residual", "name": "res1", "activation": "relu", "body": body}
+
+
+def layers(trunk: list[Any] | None = None, inner: list[Any] | None = None, leaf: Any = None) -> dict[str, Any]:
+    return {"trunk": trunk or [CONV, residual(5)], "inner": [inner or [CONV]], "leaf": [leaf or LEAF]}
+
+
+class Folder(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def plan(self, training: dict[str, Any] | None = None, **parts: Any) -> recipe.Recipe:
+        return recipe.read(self.recipe_file(training, **parts))
+
+    def recipe_file(self, training: dict[str, Any] | None = None, **parts: Any) -> Path:
+        (self.folder / "taxonomy.json").write_text(json.dumps(TAXONOMY))
+        size = {"channels": 3, "height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.25] * 3}
+        text = {"name": "colours", "version": "1", "taxonomy": "taxonomy.json", "input": size, "layers": layers(**parts)}
+        path = self.folder / "recipe.json"
+        path.write_text(json.dumps({**text, "training": training or {}}))
+        return path
+
+    def pictures(self, each: int = 24) -> Path:
+        """Folders of noisy pictures of one colour each."""
+        random = np.random.RandomState(1)
+        for name, colour in COLOURS.items():
+            folder = self.folder / "pictures" / name
+            folder.mkdir(parents=True)
+            for number in range(each):
+                pixels = np.clip(np.array(colour) + random.normal(0, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+        return self.folder / "pictures"
+
+    def train(self, *arguments: str, training: dict[str, Any] | None = None, **parts: Any) -> str:
+        """Runs the command; returns what it printed."""
+        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2, **(training or {})}, **parts)
+        command = ["train", "--recipe", str(path), "--data", str(self.folder / "pictures"), "--output", str(self.folder / "run")]
+        printed = io.StringIO()
+        with mock.patch.object(sys, "argv", [*command, "--threads", "1", *arguments]), contextlib.redirect_stdout(printed):
+            train.main()
+        return printed.getvalue()
+
+
+def random_network(plan: recipe.Recipe, norm: str, seed: int = 3) -> TreeNetwork:
+    torch.manual_seed(seed)
+    network = TreeNetwork(parse_tree(plan.description), input_shape(plan.description), norm)
+    for name, part in network.named_parameters():
+        if "norm" in name or "bias" in name:
+            torch.nn.init.uniform_(part, 0.5, 1.5)
+    for name, part in network.named_buffers():
+        if "running" in name:
+            torch.nn.init.uniform_(part, 0.5, 1.5)
+    return network.eval()
+
+
+class Recipes(Folder):
+    def test_makes_the_tree_of_the_taxonomy(self) -> None:
+        plan = self.plan()
+        trunk = parse_tree(plan.description)
+        self.assertEqual([child.path for child in trunk.children], ["warm", "cold", "black"])
+        self.assertEqual(plan.labels["n01"], plan.labels["warm/red"])
+        self.assertEqual(plan.labels["black"], 4)
+        self.assertEqual(plan.training["label_smoothing"], recipe.TRAINING["label_smoothing"])
+
+    def test_refuses_what_it_does_not_know(self) -> None:
+        with self.assertRaisesRegex(DescriptionError, "epoks"):
+            self.plan({"epoks": 3})
+        with self.assertRaisesRegex(DescriptionError, "roots"):
+            path = self.recipe_file()
+            path.write_text(path.read_text().replace('"inner"', '"roots"'))
+            recipe.read(path)
+
+    def test_a_name_of_two_categories_is_no_label(self) -> None:
+        twice = {"children": [{"name": group, "children": [{"name": "other"}]} for group in ("a", "b")]}
+        self.recipe_file()
+        (self.folder / "taxonomy.json").write_text(json.dumps(twice))
+        plan = recipe.read(self.folder / "recipe.json")
+        self.assertNotIn("other", plan.labels)
+        self.assertEqual(plan.labels["b/other"], 1)
+
+
+class PictureFiles(Folder):
+    def test_a_folder_and_an_archive_give_the_same(self) -> None:
+        folder, labels = self.pictures(3), self.plan().labels
+        archive = self.folder / "pictures.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(folder, "pictures")
+        one = pictures.load([folder], labels, 32, 32)
+        two = pictures.load([archive], labels, 32, 32, cache=self.folder / "cache.npz")
+        again = pictures.load([], labels, 32, 32, cache=self.folder / "cache.npz")
+        order = [np.argsort([name.split("pictures/")[-1] for name in found.names]) for found in (one, two, again)]
+        for found, rows in ((two, order[1]), (again, order[2])):
+            np.testing.assert_array_equal(one.pixels[order[0]], found.pixels[rows])
+            np.testing.assert_array_equal(one.truth[order[0]], found.truth[rows])
+
+    def test_unknown_folders_are_left_out_and_named(self) -> None:
+        folder = self.pictures(2)
+        (folder / "red").rename(folder / "unheard_of")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            found = pictures.load([folder], self.plan().labels, 16, 16)
+        self.assertIn("unheard_of", printed.getvalue())
+        self.assertEqual(found.pixels.shape, (8, 16, 16, 3))
+        with self.assertRaisesRegex(ValueError, "no folder"):
+            pictures.load([folder], {"other": 0}, 16, 16)
+
+    def test_every_category_is_held_out_in_the_same_part(self) -> None:
+        truth = np.repeat(np.arange(5), 20)
+        train_rows, held = pictures.hold_out(truth, 0.1, 1)
+        self.assertEqual(np.bincount(truth[held]).tolist(), [2] * 5)
+        self.assertEqual(sorted([*train_rows, *held]), list(range(100)))
+
+    def test_variation_keeps_shape_and_range_and_follows_the_seed(self) -> None:
+        pixels = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
+        settings = recipe.TRAINING["augment"]
+        varied = [pictures.vary(pixels, (24, 24), settings, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+        self.assertEqual(tuple(varied[0].shape), (6, 3, 24, 24))
+        self.assertTrue(0 <= float(varied[0].min()) and float(varied[0].max()) <= 1)
+        self.assertTrue(torch.equal(varied[0], varied[1]))
+        self.assertFalse(torch.equal(varied[0], varied[2]))
+
+    def test_no_variation_is_the_picture(self) -> None:
+        pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+        still = {"zoom": [1, 1], "shift": 0, "turn": 0, "flip": False, "light": 0, "erase": 0}
+        varied = pictures.vary(pixels, (32, 32), still, torch.Generator())
+        torch.testing.assert_close(varied, pictures.plain(pixels, (32, 32)), atol=1e-4, rtol=0)
+
+
+class Networks(Folder):
+    inputs = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+
+    def exported(self, plan: recipe.Recipe, network: TreeNetwork) -> Network:
+        model_directory.write(self.folder / "model", plan.description, network.export(), {})
+        return Network(model_directory.read(self.folder / "model"))
+
+    def test_exports_what_it_computes(self) -> None:
+        se = {"op": "squeeze_excitation", "name": "se", "hidden": 3}
+        pools = [{"op": "max_pool", "kernel": 3, "stride": 2, "padding": 1}, {"op": "avg_pool", "kernel": 2, "stride": 1}]
+        for norm in ("batch", "none"):
+            plan = self.plan(trunk=[CONV, residual(5), *pools, se, {"op": "activation", "activation": "relu6"}])
+            network = random_network(plan, norm)
+            with torch.no_grad():
+                scores, expected = network(self.inputs), self.exported(plan, network).run(self.inputs)
+            torch.testing.assert_close(scores.categories, expected.categories, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(scores.inner, expected.inner, atol=1e-4, rtol=1e-4)
+
+    def test_leaves_with_several_layers_are_trained_together(self) -> None:
+        deep = {**layers(), "leaf": [LEAF, residual(3, 4)]}
+        path = self.recipe_file()
+        path.write_text(json.dumps({**json.loads(path.read_text()), "layers": deep}))
+        plan = recipe.read(path)
+        network = random_network(plan, "batch")
+        with torch.no_grad():
+            torch.testing.assert_close(
+                network(self.inputs).categories, self.exported(plan, network).run(self.inputs).categories, atol=1e-4, rtol=1e-4
+            )
+
+    def test_only_the_wanted_branches_run_and_their_scores_stay(self) -> None:
+        network = random_network(self.plan(), "none")
+        wanted = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 1]], dtype=torch.bool)
+        with torch.no_grad():
+            all_scores, some = network(self.inputs), network(self.inputs, wanted)
+        ran = wanted[:, network.bouquet_of]
+        torch.testing.assert_close(some.categories[ran], all_scores.categories[ran])
+        self.assertTrue(torch.isinf(some.categories[~ran]).all())
+        self.assertEqual(sorted(network.bouquet_of.unique().tolist()), [0, 1, 2])
+
+    def test_a_branch_that_did_not_run_gets_no_gradient(self) -> None:
+        network = random_network(self.plan(), "none")
+        place = int(network.bouquet_of[network.categories.index("cold/blue")])
+        wanted = torch.ones(5, 3, dtype=torch.bool)
+        wanted[:, place] = False
+        scores = network(self.inputs, wanted).categories
+        scores[torch.isfinite(scores)].sum().backward()
+        self.assertIsNotNone(network.segments["trunk"].layers[0].convolution.weight.grad)
+        self.assertTrue(all(part.grad is None for part in network.segments["cold"].parameters()))
+
+    def test_heads_of_leaves_stay_non_negative(self) -> None:
+        network = random_network(self.plan(), "none")
+        for part in network.parameters():
+            part.data.sub_(1)
+        network.project()
+        leaf_heads = [array for name, array in network.export().items() if name.startswith("warm/") and name.endswith("head.weight")]
+        self.assertEqual(min(float(array.min()) for array in leaf_heads), 0)
+
+    def test_takes_over_a_network_of_the_same_shape(self) -> None:
+        plan = self.plan()
+        network, other = random_network(plan, "none", 3), random_network(plan, "none", 4)
+        self.assertEqual(other.take_over(network.export()), [])
+        with torch.no_grad():
+            torch.testing.assert_close(other(self.inputs).categories, network(self.inputs).categories)
+
+    def test_what_is_new_changes_nothing_at_first(self) -> None:
+        network = random_network(self.plan(trunk=[CONV]), "none", 3)
+        wider = random_network(self.plan(trunk=[CONV, residual(5)], leaf={**LEAF, "out": 7}), "none", 4)
+        new = wider.take_over(network.export())
+        self.assertIn("trunk:res1.conv1.weight", new)
+        wider.segments["trunk"].layers[1].body[1].convolution.bias.data.zero_()
+        with torch.no_grad():
+            difference = (wider(self.inputs).categories - network(self.inputs).categories).abs().max()
+        self.assertLess(float(difference), 0.2)  # the new channels of the leaves have next to no weight
+        self.assertLess(float(difference), float(network(self.inputs).categories.abs().max()) / 5)
+
+    def test_a_narrower_residual_keeps_the_strongest_channels(self) -> None:
+        network = random_network(self.plan(trunk=[CONV, residual(6)]), "none", 3)
+        network.segments["trunk"].layers[1].body[1].convolution.weight.data[:, [1, 4]] = 0  # these two do nothing
+        narrow = random_network(self.plan(trunk=[CONV, residual(4)]), "none", 4)
+        narrow.take_over(network.export())
+        with torch.no_grad():
+            torch.testing.assert_close(narrow(self.inputs).categories, network(self.inputs).categories)
+
+
+class Choices(unittest.TestCase):
+    def test_the_own_bouquet_and_the_likely_ones_run(self) -> None:
+        choice = BranchChoice(4, 6, {"likely": 2, "random": 1})
+        choice.mass[2] = torch.tensor([0.0, 5, 4, 1, 0, 3])
+        wanted, correction = choice.choose(torch.tensor([2]), torch.tensor([0]), torch.Generator().manual_seed(1))
+        self.assertTrue(wanted[0, [0, 1, 2]].all())
+        self.assertEqual(int(wanted.sum()), 4)
+        drawn = wanted[0] & (correction[0] > 0)
+        self.assertEqual(int(drawn.sum()), 1)
+        self.assertAlmostEqual(float(correction.max()), float(np.log(3)), places=6)
+
+    def test_the_sum_of_the_softmax_is_right_in_the_mean(self) -> None:
+        masses = torch.tensor([0.5, 2, 1, 0.2, 0, -1])
+        choice = BranchChoice(1, 6, {"likely": 2, "random": 2})
+        choice.mass[0] = masses
+        generator = torch.Generator().manual_seed(2)
+        rows = torch.zeros(20000, dtype=torch.long)
+        wanted, correction = choice.choose(rows, torch.full_like(rows, 4), generator)
+        sums = (torch.exp(masses + correction) * wanted).sum(1)
+        self.assertAlmostEqual(float(sums.mean() / masses.exp().sum()), 1, delta=0.01)
+
+    def test_learns_from_what_ran(self) -> None:
+        choice = BranchChoice(2, 2, {"likely": 1, "random": 0})
+        scores = torch.tensor([[1.0, 1.0, float("-inf")]])
+        choice.mass[1, 1] = 7
+        choice.learn(torch.tensor([1]), scores, torch.tensor([0, 0, 1]))
+        self.assertAlmostEqual(float(choice.mass[1, 0]), 1 + float(np.log(2)), places=5)
+        self.assertEqual(float(choice.mass[1, 1]), 7)
+
+
+class Calibrations(Folder):
+    def test_finds_the_curve_that_made_the_pictures(self) -> None:
+        random = np.random.RandomState(1)
+        scores = random.normal(0, 3, (20000, 1))
+        shown = random.rand(20000) < 1 / (1 + np.exp(-(scores[:, 0] * 0.8 - 1.5)))
+        slopes, offsets = calibration.fit(scores, np.where(shown, 0, -1))
+        self.assertAlmostEqual(slopes[0], 0.8, delta=0.05)
+        self.assertAlmostEqual(offsets[0], -1.5, delta=0.1)
+        stated = calibration.confidence(scores[:, 0], slopes, offsets)
+        for low in np.arange(0, 1, 0.1):
+            some = (stated > low) & (stated < low + 0.1)
+            self.assertAlmostEqual(stated[some].mean(), shown[some].mean(), delta=0.06)
+
+    def test_few_pictures_stay_near_the_common_curve(self) -> None:
+        random = np.random.RandomState(2)
+        truth = np.arange(400) % 40
+        scores = random.normal(0, 1, (400, 40)) + 4 * (truth[:, None] == np.arange(40))
+        slopes, _ = calibration.fit(scores, truth)
+        self.assertGreater(slopes.min(), 0.5 * slopes.mean())
+        self.assertLess(slopes.max(), 1.5 * slopes.mean())
+
+    def test_scores_that_say_nothing_keep_a_positive_slope(self) -> None:
+        scores = np.random.RandomState(3).normal(0, 1, (300, 3))
+        scores[:, 1] -= 5 * (np.arange(300) % 3 == 1)  # the wrong way round
+        slopes, offsets = calibration.fit(scores, np.arange(300) % 3)
+        self.assertGreater(slopes.min(), 0)
+        self.assertTrue(np.isfinite(offsets).all())
+
+
+class Training(Folder):
+    def test_learns_colours_and_exports_what_the_engine_computes(self) -> None:
+        self.pictures()
+        printed = self.train(training={"epochs": 8})
+        top = float(printed.rsplit("held out ", 1)[1].split(" ")[0])
+        self.assertGreater(top, 80)
+        model = model_directory.read(self.folder / "run" / "model")
+        self.assertIn("calibration", model.description["trunk"]["children"][2])
+        self.golden_agrees(model)
+        self.engine_agrees(model)
+
+    def golden_agrees(self, model: model_directory.Model) -> None:
+        golden = safetensors_file.read(self.folder / "run" / "golden" / "golden.safetensors")
+        attention = json.loads((self.folder / "run" / "golden" / "attention.json").read_text())
+        network = Network(model)
+        scores = network.run(network.normalise(golden["pictures"]), attention).categories
+        np.testing.assert_allclose(scores.numpy(), golden["category_scores_with_attention"], atol=1e-5)
+
+    def engine_agrees(self, model: model_directory.Model) -> None:
+        if not BINARY.is_file():
+            self.skipTest(f"{BINARY} is not built: set ESPALIER_BINARY to the program")
+        names = list(COLOURS)
+        files = [self.folder / f"{name}.jpg" for name in names]
+        for path in files:
+            # one colour each: every decoder makes the same pixels of it
+            Image.new("RGB", (32, 32), COLOURS[path.stem]).save(path, quality=100, subsampling=0)
+        network = Network(model)
+        decoded = np.stack([np.asarray(Image.open(path)) for path in files])
+        expected = network.run(network.normalise(decoded)).categories.numpy()
+        command = [BINARY, "classify", "--json", "--top", "5", "--model", self.folder / "run" / "model", *files]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        for row, line in enumerate(output.splitlines()):
+            scores = {found["category"]: found["score"] for found in json.loads(line)["predictions"]}
+            for place, path in enumerate(network.categories):
+                self.assertAlmostEqual(scores[path], float(expected[row, place]), delta=2e-2)
+
+    def test_goes_on_from_its_checkpoint(self) -> None:
+        """Stopped after an epoch and continued, a training ends with the same weights as one that ran through."""
+        self.pictures(12)
+        self.train()
+        through = model_directory.read(self.folder / "run" / "model").tensors
+        for path in (self.folder / "run" / "model").iterdir():
+            path.unlink()
+        (self.folder / "run" / "checkpoint.pt").unlink()
+        with mock.patch.object(train.Trainer, "progress", lambda self: 1.0 if self.step >= self.steps_per_epoch else self.step / (3 * self.steps_per_epoch)):
+            self.train()
+        printed = self.train()
+        self.assertIn("goes on from", printed)
+        continued = model_directory.read(self.folder / "run" / "model").tensors
+        for name, array in through.items():
+            np.testing.assert_array_equal(array, continued[name], err_msg=name)
+
+    def test_starts_from_a_trained_network_with_some_branches_for_each_picture(self) -> None:
+        self.pictures(12)
+        self.train(training={"epochs": 6})
+        (self.folder / "run" / "model").rename(self.folder / "first")
+        (self.folder / "run" / "checkpoint.pt").unlink()
+        settings = {"norm": "none", "optimiser": "adamw", "learning_rate": 0.001, "branches": {"likely": 1, "random": 1}}
+        printed = self.train("--start", str(self.folder / "first"), training=settings)
+        self.assertIn("0 tensors are new", printed)
+        self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
+
+    def test_start_needs_a_network_without_normalisation(self) -> None:
+        self.pictures(2)
+        with self.assertRaisesRegex(SystemExit, "norm=none"):
+            self.train("--start", str(self.folder))
+
+    def test_a_sequential_network_is_a_recipe_without_inner_nodes(self) -> None:
+        self.pictures(12)
+        flat = {"children": [{"name": name} for name in COLOURS]}
+        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2})
+        (self.folder / "taxonomy.json").write_text(json.dumps(flat))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "layers": {"trunk": [CONV, residual(4)], "leaf": []}}))
+        plan = recipe.read(path)
+        network = random_network(plan, "batch")
+        self.assertEqual(network(torch.zeros(2, 3, 32, 32)).categories.shape, (2, 5))
+
+
+if __name__ == "__main__":
+    unittest.main()
