@@ -114,6 +114,14 @@ class Recipes(Folder):
         self.assertEqual(plan.labels["black"], 4)
         self.assertEqual(plan.training["label_smoothing"], recipe.TRAINING["label_smoothing"])
 
+    def test_takes_one_branch_only(self) -> None:
+        path = self.recipe_file()
+        self.assertEqual([leaf for leaf, _ in recipe.leaves(recipe.read(path, "cold").description["trunk"])], ["cold/green", "cold/blue"])
+        path.write_text(json.dumps({**json.loads(path.read_text()), "only": "cold", "flat": True}))
+        self.assertEqual([leaf for leaf, _ in recipe.leaves(recipe.read(path).description["trunk"])], ["green", "blue"])
+        with self.assertRaisesRegex(DescriptionError, "cold/yellow"):
+            recipe.read(path, "cold/yellow")
+
     def test_refuses_what_it_does_not_know(self) -> None:
         with self.assertRaisesRegex(DescriptionError, "epoks"):
             self.plan({"epoks": 3})
@@ -388,12 +396,11 @@ class Training(Folder):
             self.train("--start", str(self.folder))
 
     def test_a_sequential_network_is_a_recipe_without_inner_nodes(self) -> None:
-        self.pictures(12)
-        flat = {"children": [{"name": name} for name in COLOURS]}
-        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2})
-        (self.folder / "taxonomy.json").write_text(json.dumps(flat))
-        path.write_text(json.dumps({**json.loads(path.read_text()), "layers": {"trunk": [CONV, residual(4)], "leaf": []}}))
+        path = self.recipe_file()
+        text = {**json.loads(path.read_text()), "flat": True, "layers": {"trunk": [CONV, residual(4)], "leaf": []}}
+        path.write_text(json.dumps(text))
         plan = recipe.read(path)
+        self.assertEqual([child["name"] for child in plan.description["trunk"]["children"]], list(COLOURS))
         network = random_network(plan, "batch")
         self.assertEqual(network(torch.zeros(2, 3, 32, 32)).categories.shape, (2, 5))
 

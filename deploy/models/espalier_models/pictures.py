@@ -51,7 +51,7 @@ def load(
     else:
         names, folders, decoded = [], [], []
         for source in sources:
-            for name, content in _files(source):
+            for name, content in files(source):
                 names.append(name)
                 folders.append(name.split("/")[-2] if "/" in name else "")
                 decoded.append(_decode(content, height, width))
@@ -123,7 +123,7 @@ def _erase(x: torch.Tensor, chosen: torch.Tensor, between: Any) -> torch.Tensor:
     return x.masked_fill(hidden & chosen[:, None, None, None], 0.45)
 
 
-def _files(source: Path) -> Iterator[tuple[str, bytes]]:
+def files(source: Path) -> Iterator[tuple[str, bytes]]:
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.suffix.lower() in ENDINGS:

@@ -13,7 +13,8 @@ recipe.json:
      "training": {"epochs": 20}}
 
 `layers` holds layers as in model.json (../README.md): the trunk's, those of the inner nodes at each depth below it (a deeper
-node takes the last ones), and the leaves'. A sequential network is a recipe with no inner nodes and leaves without layers.
+node takes the last ones), and the leaves'. With `"flat": true` all categories hang from the trunk: with leaves without layers this is an
+ordinary sequential network. `"only": "animal/dog"` (or the argument of `read`) takes the categories of one branch only.
 
 taxonomy.json: {"children": [{"name", "label", "id", "children"}, ...]}, as deep as you like. `id` is an outside name, such
 as a WordNet id; pictures lie in folders with the id, the path or the name of their category.
@@ -56,12 +57,16 @@ class Recipe:
     training: dict[str, Any]
 
 
-def read(path: Path) -> Recipe:
-    """Reads and checks a recipe."""
+def read(path: Path, only: str | None = None) -> Recipe:
+    """Reads and checks a recipe. `only` takes the place of the recipe's."""
     text = json.loads(path.read_text(encoding="utf-8"))
-    _check(path.name, text, {"name", "version", "taxonomy", "input", "layers"}, {"training"})
+    _check(path.name, text, {"name", "version", "taxonomy", "input", "layers"}, {"training", "flat", "only"})
     _check("layers", text["layers"], {"trunk", "leaf"}, {"inner"})
     taxonomy = json.loads((path.parent / text["taxonomy"]).read_text(encoding="utf-8"))
+    if only := only or text.get("only"):
+        taxonomy = {"children": [_branch(taxonomy, only)]}
+    if text.get("flat"):
+        taxonomy = {"children": [leaf for _, leaf in leaves(taxonomy)]}
     children = [_node(child, text["layers"], 0) for child in taxonomy["children"]]
     description = {"format": 1, **{name: text[name] for name in ("name", "version", "input")}}
     description["trunk"] = {"layers": text["layers"]["trunk"], "children": children}
@@ -95,6 +100,16 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dic
             yield from leaves(child, path + "/")
         else:
             yield path, child
+
+
+def _branch(taxonomy: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    node = taxonomy
+    for name in path.split("/"):
+        found = [child for child in node.get("children", []) if child["name"] == name]
+        if not found:
+            raise DescriptionError(f"only: the taxonomy has no {path}")
+        node = found[0]
+    return node
 
 
 def _node(node: Mapping[str, Any], layers: Mapping[str, Any], depth: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ network stands in run/model as a model directory that the engine serves, calibra
 export). A line of progress tells the rate and the time that remains.
 
     --start DIR       begin with the weights of a model directory (norm "none"; see TreeNetwork.take_over)
+    --only BRANCH     train the categories of one branch of the taxonomy only
     --minutes M       the schedule follows the clock, not the epochs: it ends M minutes of training from the start
     --set NAME=JSON   another value for one of the recipe's training settings
     --cache FILE      keep the decoded pictures there for the next time
@@ -38,6 +39,7 @@ from .tree_network import Scores, TreeNetwork
 
 SECONDS_BETWEEN_CHECKPOINTS = 600
 MEASURED_AT_ONCE = 250
+LOOKED_AT = 10  # pictures of each category, where the training begins with some branches for each picture
 
 
 class Normaliser:
@@ -115,7 +117,7 @@ class Trainer:
             print(f"starts from {self.arguments.start}, {len(new)} tensors are new", flush=True)
         self.kept.load_state_dict(self.network.state_dict())
         if self.choice:
-            self._look_at_all()
+            self._look_around()
             self.save()
 
     def progress(self) -> float:
@@ -191,13 +193,16 @@ class Trainer:
         self._average()
         return loss.item()
 
-    def _look_at_all(self) -> None:
-        """What every picture is taken for to begin with."""
-        print("looks at every picture once", flush=True)
-        shape = self._scaled(0.75)
-        for begin in range(0, len(self.train), MEASURED_AT_ONCE):
-            rows = torch.arange(begin, min(begin + MEASURED_AT_ONCE, len(self.train)))
-            self.choice.learn(rows, self.scores(self.network, self.train.pixels[rows.numpy()], shape).categories, self.network.bouquet_of)
+    def _look_around(self) -> None:
+        """What the pictures of each category are taken for to begin with: the mean of some of them."""
+        chance = torch.full((len(self.network.categories), self.choice.mass.shape[1]), 1e-4)
+        for category in range(len(chance)):
+            rows = np.flatnonzero(self.train.truth == category)[:LOOKED_AT]
+            if len(rows):
+                scores = self.scores(self.network, self.train.pixels[rows]).categories
+                self.choice.learn(torch.from_numpy(rows), scores, self.network.bouquet_of)
+                chance[category] += self.choice.mass[rows].softmax(1).mean(0)
+        self.choice.mass = chance.log()[torch.from_numpy(self.train.truth)]
 
     @torch.no_grad()
     def scores(self, network: TreeNetwork, pixels: np.ndarray, size: tuple[int, int] | None = None) -> Scores:
@@ -288,7 +293,7 @@ def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    plan = recipe.read(arguments.recipe)
+    plan = recipe.read(arguments.recipe, arguments.only)
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
     if arguments.start and settings["norm"] != "none":
         sys.exit("--start needs the setting norm=none: a model directory's normalisation is folded into its convolutions")
@@ -319,6 +324,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or archives of LABEL/PICTURE")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the network")
     parser.add_argument("--start", type=Path, help="model directory to start from")
+    parser.add_argument("--only", metavar="BRANCH", help="only the categories of this branch")
     parser.add_argument("--minutes", type=float, help="train for so long, instead of the recipe's epochs")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=JSON", help="another value for a setting")
     parser.add_argument("--cache", type=Path, help="file for the decoded pictures")
