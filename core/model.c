@@ -45,6 +45,7 @@ static enum esp_status add_node(struct loading *load, size_t index)
     info->depth = spec->depth;
     info->head = spec->head;
     info->category = spec->leaf ? model->info.categories++ : SIZE_MAX;
+    info->calibration = spec->calibration;
     enum esp_status status = esp_program_build(&node->program, &spec->layers, input, info->path, load->err);
     if (status != ESP_OK)
         return status;
@@ -86,6 +87,7 @@ static enum esp_status build_tree(struct loading *load)
     model->info.name = model->name;
     model->info.version = model->version;
     model->info.input = load->spec.input;
+    model->info.calibrated = load->spec.calibrated;
     model->nodes = esp_alloc(load->spec.count, sizeof *model->nodes);
     model->category_nodes = esp_alloc(load->spec.count, sizeof *model->category_nodes);
     if (!model->nodes || !model->category_nodes)

@@ -54,6 +54,12 @@ static void softmax(struct esp_prediction *predictions, size_t count, double bes
         predictions[i].probability /= sum;
 }
 
+/* A huge score makes exp() infinite or 0, and the chance 0 or 1: no other value that is no number comes in between. */
+static double confidence(const struct esp_calibration *calibration, float score)
+{
+    return 1 / (1 + exp(-(calibration->slope * (double)score + calibration->offset)));
+}
+
 size_t esp_predict(const esp_cutout *cutout, const float *scores, size_t top, struct esp_prediction *predictions)
 {
     const struct esp_model *model = cutout->model;
@@ -71,5 +77,10 @@ size_t esp_predict(const esp_cutout *cutout, const float *scores, size_t top, st
         top = count;
     sort_best(predictions, count, top);
     softmax(predictions, count, best);
+    for (size_t i = 0; i < top; i++) {
+        const struct esp_node_info *node = &model->nodes[predictions[i].node].info;
+        predictions[i].confidence =
+            model->info.calibrated ? confidence(&node->calibration, predictions[i].score) : (double)NAN;
+    }
     return top;
 }

@@ -144,6 +144,51 @@ static enum esp_status read_head(struct esp_node_spec *node, const json_t *objec
     return ESP_OK;
 }
 
+static bool read_real(const json_t *object, const char *member, double *value)
+{
+    const json_t *number = json_object_get(object, member);
+
+    *value = json_number_value(number);
+    return json_is_number(number) && isfinite(*value);
+}
+
+static enum esp_status read_calibration(struct esp_node_spec *node, const json_t *object, struct esp_error *err)
+{
+    static const char *const members[] = {"slope", "offset", NULL};
+    const json_t *calibration = json_object_get(object, "calibration");
+    char where[ESP_PATH_MAX + 32];
+
+    if (!calibration)
+        return ESP_OK;
+    snprintf(where, sizeof where, "model.json: %s: calibration", node->path);
+    if (!node->leaf)
+        return esp_fail(err, ESP_ERROR_MODEL, "%s: only categories have one, which are nodes without children", where);
+    if (!esp_json_members(calibration, members, where, err))
+        return ESP_ERROR_MODEL;
+    if (!read_real(calibration, "slope", &node->calibration.slope) || node->calibration.slope <= 0)
+        return esp_fail(err, ESP_ERROR_MODEL, "%s: slope has to be a number above 0", where);
+    if (!read_real(calibration, "offset", &node->calibration.offset))
+        return esp_fail(err, ESP_ERROR_MODEL, "%s: offset has to be a number", where);
+    node->calibrated = true;
+    return ESP_OK;
+}
+
+/* A confidence that some answers have and others lack would help nobody. */
+static enum esp_status check_calibrations(struct esp_tree_spec *spec, struct esp_error *err)
+{
+    const struct esp_node_spec *with = NULL, *without = NULL;
+
+    for (size_t i = 0; i < spec->count; i++)
+        if (spec->nodes[i].leaf)
+            *(spec->nodes[i].calibrated ? &with : &without) = &spec->nodes[i];
+    if (with && without)
+        return esp_fail(err, ESP_ERROR_MODEL,
+                        "model.json: %.200s has a calibration and %.200s has none: give all categories one, or none",
+                        with->path, without->path);
+    spec->calibrated = with != NULL;
+    return ESP_OK;
+}
+
 static enum esp_status read_node(struct esp_tree_spec *spec, size_t index, const json_t *object, struct esp_error *err)
 {
     struct esp_node_spec *node = &spec->nodes[index];
@@ -157,7 +202,7 @@ static enum esp_status read_node(struct esp_tree_spec *spec, size_t index, const
 static enum esp_status read_subtree(struct esp_tree_spec *spec, size_t parent, unsigned depth, const json_t *object,
                                     struct esp_error *err)
 {
-    static const char *const members[] = {"name", "label", "head", "layers", "children", NULL};
+    static const char *const members[] = {"name", "label", "head", "calibration", "layers", "children", NULL};
     size_t index = spec->count;
     struct esp_node_spec *node = NULL;
 
@@ -174,8 +219,10 @@ static enum esp_status read_subtree(struct esp_tree_spec *spec, size_t parent, u
         return status;
     if (!esp_json_members(object, members, spec->nodes[index].path, err))
         return ESP_ERROR_MODEL;
-    status = read_node(spec, index, object, err);
-    return status != ESP_OK ? status : read_head(&spec->nodes[index], object, err);
+    if ((status = read_node(spec, index, object, err)) != ESP_OK ||
+        (status = read_head(&spec->nodes[index], object, err)) != ESP_OK)
+        return status;
+    return read_calibration(&spec->nodes[index], object, err);
 }
 
 static enum esp_status read_trunk(struct esp_tree_spec *spec, const json_t *object, struct esp_error *err)
@@ -226,7 +273,8 @@ static enum esp_status read_model(struct esp_tree_spec *spec, const json_t *obje
     if ((status = read_identity(spec, object, err)) != ESP_OK ||
         (status = read_input(&spec->input, json_object_get(object, "input"), err)) != ESP_OK)
         return status;
-    return read_trunk(spec, json_object_get(object, "trunk"), err);
+    status = read_trunk(spec, json_object_get(object, "trunk"), err);
+    return status != ESP_OK ? status : check_calibrations(spec, err);
 }
 
 enum esp_status esp_tree_spec_parse(struct esp_tree_spec *spec, const char *text, size_t length, struct esp_error *err)

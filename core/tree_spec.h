@@ -10,6 +10,8 @@ struct esp_node_spec {
     size_t parent, subtree_end;
     unsigned depth;
     bool head, leaf;
+    bool calibrated;
+    struct esp_calibration calibration; /* where calibrated */
     struct esp_layers layers;
 };
 
@@ -18,6 +20,7 @@ struct esp_tree_spec {
     struct esp_input_info input;
     struct esp_node_spec *nodes; /* depth-first; 0 is the trunk */
     size_t count, room;
+    bool calibrated; /* all leaves are; otherwise none is */
 };
 
 /* Reads and checks `<directory>/model.json`. Whatever it returns, esp_tree_spec_release frees what `spec` holds. */

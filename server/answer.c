@@ -57,8 +57,9 @@ static json_t *model_json(const esp_model *model)
 static json_t *prediction_json(const esp_model *model, const struct esp_prediction *prediction)
 {
     const struct esp_node_info *node = esp_model_node(model, prediction->node);
-    return json_pack("{s:s, s:s, s:f, s:f}", "category", node->path, "label", node->label, "probability",
-                     prediction->probability, "score", (double)prediction->score);
+    json_t *confidence = esp_model_info(model)->calibrated ? json_real(prediction->confidence) : NULL;
+    return json_pack("{s:s, s:s, s:f, s:o*, s:f}", "category", node->path, "label", node->label, "probability",
+                     prediction->probability, "confidence", confidence, "score", (double)prediction->score);
 }
 
 static json_t *predictions_json(const struct answer *answer)
@@ -159,10 +160,11 @@ static json_t *input_json(const struct esp_input_info *input)
 char *answer_categories(const esp_model *model)
 {
     const struct esp_model_info *info = esp_model_info(model);
-    json_t *object = json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "model", model_json(model), "input",
-                               input_json(&info->input), "macs_full", (json_int_t)info->macs, "parameters_full",
-                               (json_int_t)info->parameters, "branches_full", (json_int_t)info->branches,
-                               "categories_full", (json_int_t)info->categories, "tree", node_json(model, 0));
+    json_t *object =
+        json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o}", "model", model_json(model), "input",
+                  input_json(&info->input), "macs_full", (json_int_t)info->macs, "parameters_full",
+                  (json_int_t)info->parameters, "branches_full", (json_int_t)info->branches, "categories_full",
+                  (json_int_t)info->categories, "calibrated", (int)info->calibrated, "tree", node_json(model, 0));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);

@@ -134,8 +134,10 @@ static void print_predictions(const struct command *command, const struct answer
     for (size_t i = 0; i < answer->count; i++) {
         const struct esp_prediction *prediction = &answer->predictions[i];
         const struct esp_node_info *node = esp_model_node(command->model, prediction->node);
-        printf("  %6.2f %%  %-*s  %8.4f  %s\n", 100 * prediction->probability, widest, node->path,
-               (double)prediction->score, node->label);
+        printf("  %6.2f %%  %-*s", 100 * prediction->probability, widest, node->path);
+        if (esp_model_info(command->model)->calibrated)
+            printf("  confidence %6.2f %%", 100 * prediction->confidence);
+        printf("  %8.4f  %s\n", (double)prediction->score, node->label);
     }
 }
 

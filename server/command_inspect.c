@@ -125,9 +125,11 @@ static void print_summary(const esp_model *model, const char *directory)
     printf("  memory       %.1f MB of weights for all instances; %.2f MB of activations and %.2f MB of workspace for "
            "each\n",
            (double)info->weight_bytes / 1e6, (double)info->activation_bytes / 1e6, (double)info->workspace_bytes / 1e6);
-    printf("  attention    raising a category's weight %s its score%s\n\n",
-           info->monotone ? "never lowers" : "may lower",
+    printf("  attention    raising a category's weight %s its score%s\n", info->monotone ? "never lowers" : "may lower",
            info->monotone ? " (every leaf ends in a ReLU, no head weight is negative)" : "");
+    printf("  confidence   %s\n\n", info->calibrated
+                                        ? "calibrated: answers say how likely the picture shows a category at all"
+                                        : "none: no category has a calibration");
 }
 
 static void print_tree(const struct options *options, const esp_model *model)

@@ -28,17 +28,23 @@ struct esp_input_info {
     float mean[3], std[3];  /* a value is (pixel / 255 - mean) / std */
 };
 
+/* Of a category: the chance that a picture shows it at all is 1 / (1 + exp(-(slope * score + offset))). */
+struct esp_calibration {
+    double slope, offset; /* both finite, slope > 0 */
+};
+
 struct esp_node_info {
-    const char *path;   /* "animal/cat/tabby"; "trunk" for node 0 */
-    const char *name;   /* the last part of the path */
-    const char *label;  /* the text for people */
-    size_t parent;      /* its parent's number; 0 for the trunk itself */
-    size_t subtree_end; /* one past the last node of its subtree */
-    size_t category;    /* a leaf's category number, SIZE_MAX for inner nodes */
-    size_t categories;  /* leaves in its subtree */
-    unsigned depth;     /* 0 for the trunk */
-    bool head;          /* has a score of its own (every leaf has) */
-    bool monotone;      /* a leaf that keeps law 3: ends in ReLU or ReLU6, no negative head weight */
+    const char *path;                   /* "animal/cat/tabby"; "trunk" for node 0 */
+    const char *name;                   /* the last part of the path */
+    const char *label;                  /* the text for people */
+    size_t parent;                      /* its parent's number; 0 for the trunk itself */
+    size_t subtree_end;                 /* one past the last node of its subtree */
+    size_t category;                    /* a leaf's category number, SIZE_MAX for inner nodes */
+    size_t categories;                  /* leaves in its subtree */
+    unsigned depth;                     /* 0 for the trunk */
+    bool head;                          /* has a score of its own (every leaf has) */
+    bool monotone;                      /* a leaf that keeps law 3: ends in ReLU or ReLU6, no negative head weight */
+    struct esp_calibration calibration; /* a leaf's, where the network is calibrated; otherwise zeros */
     struct esp_shape output;
     uint64_t macs, parameters;           /* of its segment, without head */
     uint64_t head_macs, head_parameters; /* 0 without a head */
@@ -51,6 +57,7 @@ struct esp_model_info {
     size_t branches;           /* nodes - 1 */
     uint64_t macs, parameters; /* all categories, no group scores */
     bool monotone;             /* every leaf is */
+    bool calibrated;           /* every leaf has a calibration; otherwise none has */
     const char *kernels;       /* the kernel set that runs it: "avx512", ... */
     const char *precision;     /* of its products, "fp32" or "bf16"; sums are always FP32 */
     size_t weight_bytes;       /* packed weights, one copy for all instances */

@@ -8,6 +8,9 @@ struct esp_prediction {
     size_t node;        /* of the category */
     float score;        /* the logit */
     double probability; /* softmax over the scores of the selected, not silenced categories */
+    double confidence;  /* the calibrated chance that the picture shows the category at all, 0 to 1: from its own score
+                           alone, so the same in every cutout. NAN where esp_model_info says that the network is not
+                           calibrated */
 };
 
 /* Writes the `top` best categories of a run, best first; equal scores in the order of the tree. `scores` is a job's,

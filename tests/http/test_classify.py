@@ -29,8 +29,9 @@ def test_answer_has_the_form_of_the_contract(daemon, picture):
     assert set(document) == {"request_id", "model", "predictions", "cost"}
     assert document["model"] == {"name": "tiny-imagenet-200", "version": "1"}
     assert len(document["predictions"]) == 5
+    confidence = {"confidence"} if daemon.get("/categories").json["calibrated"] else set()
     for prediction in document["predictions"]:
-        assert set(prediction) == {"category", "label", "probability", "score"}
+        assert set(prediction) == {"category", "label", "probability", "score"} | confidence
     scores = [p["score"] for p in document["predictions"]]
     assert scores == sorted(scores, reverse=True)
     cost = document["cost"]

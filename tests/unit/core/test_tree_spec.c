@@ -87,6 +87,74 @@ START_TEST(test_bad_trees)
 }
 END_TEST
 
+/* A group `g` with two leaves and what they have beside their names. */
+static enum esp_status parse_calibrated(const char *group, const char *first, const char *second, struct esp_error *err)
+{
+    static char text[1024];
+
+    snprintf(text, sizeof text,
+             HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"g\",%s\"layers\":[],\"children\":["
+                  "{\"name\":\"a\",%s\"layers\":[]},{\"name\":\"b\",%s\"layers\":[]}]}]}}",
+             group, first, second);
+    return parse(text, err);
+}
+
+#define CALIBRATED "\"calibration\":{\"slope\":2,\"offset\":-0.5},"
+
+START_TEST(test_calibrations)
+{
+    struct esp_error err;
+
+    if (parse_calibrated("", CALIBRATED, CALIBRATED, &err) != ESP_OK)
+        ck_abort_msg("%s", err.text);
+    ck_assert(spec.calibrated && spec.nodes[2].calibrated && !spec.nodes[1].calibrated);
+    ck_assert_double_eq(spec.nodes[2].calibration.slope, 2);
+    ck_assert_double_eq(spec.nodes[3].calibration.offset, -0.5);
+    esp_tree_spec_release(&spec);
+    ck_assert_int_eq(parse_calibrated("", "", "", &err), ESP_OK);
+    ck_assert(!spec.calibrated);
+    esp_tree_spec_release(&spec);
+}
+END_TEST
+
+static void refused_calibration(const char *group, const char *first, const char *second, const char *part)
+{
+    struct esp_error err;
+
+    ck_assert_int_eq(parse_calibrated(group, first, second, &err), ESP_ERROR_MODEL);
+    if (!strstr(err.text, part))
+        ck_abort_msg("\"%s\" does not say \"%s\"", err.text, part);
+    esp_tree_spec_release(&spec);
+}
+
+START_TEST(test_bad_calibrations)
+{
+    static const char *const bad[][2] = {
+        {"7", "g/a: calibration has to be an object"},
+        {"{}", "slope has to be a number above 0"},
+        {"{\"slope\":1}", "offset has to be a number"},
+        {"{\"offset\":1}", "slope has to be a number above 0"},
+        {"{\"slope\":0,\"offset\":1}", "above 0"},
+        {"{\"slope\":-1,\"offset\":1}", "above 0"},
+        {"{\"slope\":\"1\",\"offset\":1}", "above 0"},
+        {"{\"slope\":1,\"offset\":true}", "offset has to be a number"},
+        {"{\"slope\":1e999,\"offset\":1}", "not valid JSON"},
+        {"{\"slope\":1,\"offset\":-1e999}", "not valid JSON"},
+        {"{\"slope\":NaN,\"offset\":1}", "not valid JSON"},
+        {"{\"slope\":1,\"offset\":1,\"bias\":1}", "\"bias\" is not a member"},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char leaf[128];
+        snprintf(leaf, sizeof leaf, "\"calibration\":%s,", bad[i][0]);
+        refused_calibration("", leaf, CALIBRATED, bad[i][1]);
+    }
+    refused_calibration("", CALIBRATED, "", "g/a has a calibration and g/b has none");
+    refused_calibration("", "", CALIBRATED, "g/b has a calibration and g/a has none");
+    refused_calibration(CALIBRATED, CALIBRATED, CALIBRATED, "g: calibration: only categories");
+}
+END_TEST
+
 START_TEST(test_bad_layers)
 {
     refused_layer("{\"op\":\"teleport\"}", "a: layer 1");
@@ -147,6 +215,8 @@ int main(void)
 
     tcase_add_test(tests, test_good_tree);
     tcase_add_test(tests, test_bad_trees);
+    tcase_add_test(tests, test_calibrations);
+    tcase_add_test(tests, test_bad_calibrations);
     tcase_add_test(tests, test_bad_layers);
     tcase_add_test(tests, test_nesting_is_bounded);
     suite_add_tcase(suite, tests);
