@@ -61,7 +61,12 @@ def _node(folder: Path) -> dict[str, Any] | None:
 
 
 def _conv(name: str, out: int, stride: int = 1, activation: str = "relu") -> dict[str, Any]:
-    layer = {"op": "conv", "name": name, "out": out, "kernel": 3, "stride": stride, "padding": 1, "activation": activation}
+    layer: dict[str, Any] = {"op": "conv", "name": name, "out": out, "kernel": 3}
+    if stride != 1:
+        layer["stride"] = stride
+    layer["padding"] = 1
+    if activation != "none":
+        layer["activation"] = activation
     return layer
 
 

@@ -273,11 +273,17 @@ class Progress:
         done = trainer.progress()
         left = trainer.seconds * (1 - done) / done if done > 0.001 else math.nan
         print(
-            f"{'%5.1f' % (100 * done)} %  epoch {trainer.epochs():.2f}  loss {self.loss:.3f}  {self.rate:.0f} pictures/s  "
-            f"{'--' if math.isnan(left) else '%.0f' % (left / 60)} minutes remain",
+            f"{100 * done:5.1f} %  epoch {trainer.epochs():.2f}  loss {self.loss:.3f}  {self.rate:.0f} pictures/s  "
+            f"{_duration(left)} remain",
             end="\r" if terminal else "\n",
             flush=True,
         )
+
+
+def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "-- minutes"
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:

@@ -1,0 +1,126 @@
+"""Tests of what draws, spoils and measures pictures, and of the first draft of a recipe."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from espalier_models import example_pictures, hard_pictures, new_recipe, pictures, recipe, results
+from espalier_models.engine import Evaluation
+
+
+class Folder(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+
+class Drawn(Folder):
+    def test_the_same_seed_draws_the_same(self) -> None:
+        self.assertEqual(example_pictures.write(self.folder / "a", 2, 24, 5), 12)
+        example_pictures.write(self.folder / "b", 2, 24, 5)
+        example_pictures.write(self.folder / "c", 2, 24, 6)
+        path = Path("round", "moon", "0001.jpg")
+        self.assertEqual((self.folder / "a" / path).read_bytes(), (self.folder / "b" / path).read_bytes())
+        self.assertNotEqual((self.folder / "a" / path).read_bytes(), (self.folder / "c" / path).read_bytes())
+
+    def test_shapes_differ(self) -> None:
+        shapes = [shape for group in example_pictures.SHAPES.values() for shape in group]
+        drawn = [np.asarray(example_pictures.draw(shape, 32, np.random.RandomState(3))).astype(int) for shape in shapes]
+        for one in range(len(drawn)):
+            for other in range(one):
+                self.assertGreater(np.abs(drawn[one] - drawn[other]).mean(), 1, f"{shapes[one]}, {shapes[other]}")
+
+
+class FirstDraft(Folder):
+    def test_folders_become_the_tree(self) -> None:
+        example_pictures.write(self.folder / "pictures", 1, 24, 1)
+        (self.folder / "pictures" / "round" / "Half Moon").mkdir()
+        Image.new("RGB", (8, 8)).save(self.folder / "pictures" / "round" / "Half Moon" / "1.png")
+        (self.folder / "pictures" / "empty").mkdir()
+        tree = new_recipe.taxonomy(self.folder / "pictures")
+        paths = [path for path, _ in recipe.leaves(tree)]
+        self.assertEqual(paths[:3], ["angular/square", "angular/star", "angular/triangle"])
+        self.assertIn("round/half_moon", paths)
+        self.assertFalse(any(path.startswith("empty") for path in paths))
+
+    def test_a_draft_can_be_read_for_every_size(self) -> None:
+        example_pictures.write(self.folder / "pictures", 1, 24, 1)
+        (self.folder / "taxonomy.json").write_text(json.dumps(new_recipe.taxonomy(self.folder / "pictures")))
+        for size in (24, 48, 64, 128, 224):
+            (self.folder / "recipe.json").write_text(json.dumps(new_recipe.recipe("shapes", size)))
+            plan = recipe.read(self.folder / "recipe.json")
+            self.assertEqual(plan.labels["moon"], plan.labels["round/moon"])
+
+    def test_a_folder_without_pictures_is_an_error(self) -> None:
+        with self.assertRaisesRegex(ValueError, "has no folders with pictures"):
+            new_recipe.taxonomy(self.folder)
+
+
+class HardPictures(Folder):
+    def archive(self) -> Path:
+        path = self.folder / "pictures.tar.gz"
+        with tarfile.open(path, "w:gz") as tar:
+            for number in range(3):
+                content = io.BytesIO()
+                example_pictures.draw("star", 48, np.random.RandomState(number)).save(content, "JPEG", quality=95)
+                member = tarfile.TarInfo(f"pictures/star/{number}.jpg")
+                member.size = content.tell()
+                content.seek(0)
+                tar.addfile(member, content)
+        return path
+
+    def test_keep_their_names_and_change_the_same_way_each_time(self) -> None:
+        source = self.archive()
+        for kind in hard_pictures.KINDS:
+            copies = [self.folder / "one.tar", self.folder / "two.tar"]
+            for copy in copies:
+                hard_pictures.write(source, copy, kind)
+            self.assertEqual(copies[0].read_bytes(), copies[1].read_bytes())
+            plain, changed = dict(pictures.files(source)), dict(pictures.files(copies[0]))
+            self.assertEqual(list(plain), list(changed))
+            for name, content in plain.items():
+                before, after = (np.asarray(Image.open(io.BytesIO(one))).astype(int) for one in (content, changed[name]))
+                self.assertGreater(np.abs(before - after).mean(), 2, kind)
+
+    def test_half_of_a_picture_is_covered(self) -> None:
+        covered = np.asarray(hard_pictures.change(Image.new("RGB", (40, 40), (250, 10, 10)), "half covered", "name"))
+        self.assertEqual(int((covered == hard_pictures.GREY).all(2).sum()), 800)
+
+    def test_an_unknown_kind_is_an_error(self) -> None:
+        with self.assertRaisesRegex(ValueError, "blurred"):
+            hard_pictures.change(Image.new("RGB", (8, 8)), "burnt", "name")
+
+
+class Figures(unittest.TestCase):
+    def test_ranks_count_what_is_better(self) -> None:
+        scores = np.array([[3.0, 2, 1], [1, 2, 3], [np.nan, 1, 2], [1, np.nan, 0]])
+        found = Evaluation([""] * 4, np.array([0, 0, 0, 0]), scores, np.zeros(4))
+        self.assertEqual(found.ranks().tolist(), [0, 2, 3, 0])
+        self.assertEqual(found.top(), 0.5)
+        self.assertEqual(found.top(3), 0.75)
+
+    def test_reliability_counts_every_pair_once(self) -> None:
+        random = np.random.RandomState(1)
+        stated = np.concatenate([random.rand(1000), [0.0, 1.0]])
+        shown = random.rand(1002) < stated
+        bins = results.reliability(stated, shown)
+        self.assertEqual(sum(count for _, count, _, _ in bins), 1002)
+        for low, _, mean, share in bins:
+            self.assertTrue(low <= mean <= low + 0.1)
+            self.assertAlmostEqual(mean, share, delta=0.15)
+
+    def test_a_table_is_markdown(self) -> None:
+        self.assertEqual(results.table(["a", "b"], [["x", 1]]), "| a | b |\n| --- | --: |\n| x | 1 |\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
