@@ -41,13 +41,17 @@ static bool wait_for(int fd, short events, uint64_t deadline)
     }
 }
 
-/* getaddrinfo() knows no deadline. Returns its code, EAI_INPROGRESS at the deadline. */
+/* getaddrinfo() knows no deadline, so that names are looked up by a thread of the C library's; a number needs none.
+ * Returns its code, EAI_INPROGRESS at the deadline. */
 static int resolve(const struct place *place, uint64_t deadline, struct addrinfo **found)
 {
+    static const struct addrinfo number = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
     static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     static struct gaicb query; /* it outlives this call if it is not done */
     struct gaicb *list[] = {&query};
 
+    if (getaddrinfo(place->host, place->port, &number, found) == 0)
+        return 0;
     query = (struct gaicb){.ar_name = place->host, .ar_service = place->port, .ar_request = &hints};
     int code = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
     if (code)
