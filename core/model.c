@@ -39,7 +39,8 @@ static enum esp_status add_node(struct loading *load, size_t index)
     info->path = spec->path;
     info->name = spec->name;
     info->label = spec->label;
-    spec->path = spec->name = spec->label = NULL; /* the model's from now on */
+    info->id = spec->id;
+    spec->path = spec->name = spec->label = spec->id = NULL; /* the model's from now on */
     info->parent = spec->parent;
     info->subtree_end = spec->subtree_end;
     info->depth = spec->depth;
@@ -269,6 +270,7 @@ void esp_model_destroy(esp_model **model)
         esp_free((char *)m->nodes[i].info.path);
         esp_free((char *)m->nodes[i].info.name);
         esp_free((char *)m->nodes[i].info.label);
+        esp_free((char *)m->nodes[i].info.id);
     }
     esp_free(m->nodes);
     esp_free(m->category_nodes);

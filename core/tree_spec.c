@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum esp_status no_memory(struct esp_error *err)
@@ -50,6 +51,14 @@ static bool is_name(const char *text)
 {
     size_t length = strlen(text);
     return length > 0 && length <= ESP_NAME_MAX && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
+}
+
+/* What model.json's name, version and ids may be. */
+static bool is_identifier(const char *text)
+{
+    static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(text);
+    return length > 0 && length <= ESP_NAME_MAX && strspn(text, letters) == length;
 }
 
 static enum esp_status add_node(struct esp_tree_spec *spec, struct esp_node_spec **node, struct esp_error *err)
@@ -105,6 +114,20 @@ static enum esp_status label_node(struct esp_node_spec *node, const json_t *obje
                         ESP_LABEL_MAX);
     node->label = esp_strdup(label ? json_string_value(label) : node->name);
     return node->label ? ESP_OK : no_memory(err);
+}
+
+/* What the branch is called elsewhere. */
+static enum esp_status read_id(struct esp_node_spec *node, const json_t *object, struct esp_error *err)
+{
+    const json_t *id = json_object_get(object, "id");
+
+    if (!id)
+        return ESP_OK;
+    if (!json_is_string(id) || !is_identifier(json_string_value(id)))
+        return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s: id has to be 1 to %d of [A-Za-z0-9._-]", node->path,
+                        ESP_NAME_MAX);
+    node->id = esp_strdup(json_string_value(id));
+    return node->id ? ESP_OK : no_memory(err);
 }
 
 static enum esp_status read_subtree(struct esp_tree_spec *spec, size_t parent, unsigned depth, const json_t *object,
@@ -189,6 +212,32 @@ static enum esp_status check_calibrations(struct esp_tree_spec *spec, struct esp
     return ESP_OK;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* An id that two branches share would name neither. */
+static enum esp_status check_ids(const struct esp_tree_spec *spec, struct esp_error *err)
+{
+    const char **ids = esp_alloc(spec->count, sizeof *ids), *twice = NULL;
+    size_t count = 0;
+
+    if (!ids)
+        return no_memory(err);
+    for (size_t i = 0; i < spec->count; i++)
+        if (spec->nodes[i].id)
+            ids[count++] = spec->nodes[i].id;
+    qsort(ids, count, sizeof *ids, by_id);
+    for (size_t i = 1; i < count && !twice; i++)
+        if (strcmp(ids[i - 1], ids[i]) == 0)
+            twice = ids[i];
+    enum esp_status status =
+        twice ? esp_fail(err, ESP_ERROR_MODEL, "model.json: two branches have the id %s", twice) : ESP_OK;
+    esp_free(ids);
+    return status;
+}
+
 static enum esp_status read_node(struct esp_tree_spec *spec, size_t index, const json_t *object, struct esp_error *err)
 {
     struct esp_node_spec *node = &spec->nodes[index];
@@ -202,7 +251,7 @@ static enum esp_status read_node(struct esp_tree_spec *spec, size_t index, const
 static enum esp_status read_subtree(struct esp_tree_spec *spec, size_t parent, unsigned depth, const json_t *object,
                                     struct esp_error *err)
 {
-    static const char *const members[] = {"name", "label", "head", "calibration", "layers", "children", NULL};
+    static const char *const members[] = {"name", "label", "id", "head", "calibration", "layers", "children", NULL};
     size_t index = spec->count;
     struct esp_node_spec *node = NULL;
 
@@ -215,7 +264,8 @@ static enum esp_status read_subtree(struct esp_tree_spec *spec, size_t parent, u
     node->parent = parent;
     node->depth = depth;
     if ((status = name_node(spec, index, object, err)) != ESP_OK ||
-        (status = label_node(&spec->nodes[index], object, err)) != ESP_OK)
+        (status = label_node(&spec->nodes[index], object, err)) != ESP_OK ||
+        (status = read_id(&spec->nodes[index], object, err)) != ESP_OK)
         return status;
     if (!esp_json_members(object, members, spec->nodes[index].path, err))
         return ESP_ERROR_MODEL;
@@ -249,11 +299,10 @@ static enum esp_status read_identity(struct esp_tree_spec *spec, const json_t *o
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *version = json_string_value(json_object_get(object, "version"));
-    static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
-    if (!name || !*name || strlen(name) > ESP_NAME_MAX || strspn(name, letters) != strlen(name))
+    if (!name || !is_identifier(name))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: name has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
-    if (!version || !*version || strlen(version) > ESP_NAME_MAX || strspn(version, letters) != strlen(version))
+    if (!version || !is_identifier(version))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: version has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
     spec->name = esp_strdup(name);
     spec->version = esp_strdup(version);
@@ -273,8 +322,10 @@ static enum esp_status read_model(struct esp_tree_spec *spec, const json_t *obje
     if ((status = read_identity(spec, object, err)) != ESP_OK ||
         (status = read_input(&spec->input, json_object_get(object, "input"), err)) != ESP_OK)
         return status;
-    status = read_trunk(spec, json_object_get(object, "trunk"), err);
-    return status != ESP_OK ? status : check_calibrations(spec, err);
+    if ((status = read_trunk(spec, json_object_get(object, "trunk"), err)) != ESP_OK ||
+        (status = check_ids(spec, err)) != ESP_OK)
+        return status;
+    return check_calibrations(spec, err);
 }
 
 enum esp_status esp_tree_spec_parse(struct esp_tree_spec *spec, const char *text, size_t length, struct esp_error *err)
@@ -310,6 +361,7 @@ void esp_tree_spec_release(struct esp_tree_spec *spec)
         esp_free(spec->nodes[i].path);
         esp_free(spec->nodes[i].name);
         esp_free(spec->nodes[i].label);
+        esp_free(spec->nodes[i].id);
         esp_layers_release(&spec->nodes[i].layers);
     }
     esp_free(spec->nodes);

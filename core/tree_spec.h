@@ -7,6 +7,7 @@
 
 struct esp_node_spec {
     char *path, *name, *label;
+    char *id; /* NULL without one */
     size_t parent, subtree_end;
     unsigned depth;
     bool head, leaf;

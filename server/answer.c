@@ -146,6 +146,8 @@ static json_t *node_json(const esp_model *model, size_t number)
                   (json_int_t)node->head_macs, "head_parameters", (json_int_t)node->head_parameters, "head",
                   (int)node->head, "categories", (json_int_t)node->categories);
 
+    if (node->id && object)
+        json_object_set_new(object, "id", json_string(node->id));
     if (!leaf && object)
         json_object_set_new(object, "children", children_json(model, number));
     return object;

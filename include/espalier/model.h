@@ -37,6 +37,7 @@ struct esp_node_info {
     const char *path;                   /* "animal/cat/tabby"; "trunk" for node 0 */
     const char *name;                   /* the last part of the path */
     const char *label;                  /* the text for people */
+    const char *id;                     /* what it is called elsewhere, such as a WordNet id; NULL without one */
     size_t parent;                      /* its parent's number; 0 for the trunk itself */
     size_t subtree_end;                 /* one past the last node of its subtree */
     size_t category;                    /* a leaf's category number, SIZE_MAX for inner nodes */

@@ -70,6 +70,8 @@ def describe(taxonomy: dict[str, Any], tensor_names: Collection[str]) -> dict[st
 def _describe_node(node: dict[str, Any], prefix: str, depth: int, tensor_names: Collection[str]) -> dict[str, Any]:
     path = prefix + node["name"]
     described: dict[str, Any] = {"name": node["name"], "label": node["label"]}
+    if "wnid" in node:
+        described["id"] = node["wnid"]
     children = node.get("children", [])
     if children and f"{path}:head.weight" in tensor_names:
         described["head"] = True

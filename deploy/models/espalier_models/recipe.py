@@ -115,8 +115,6 @@ def _branch(taxonomy: Mapping[str, Any], path: str) -> Mapping[str, Any]:
 def _node(node: Mapping[str, Any], layers: Mapping[str, Any], depth: int) -> dict[str, Any]:
     """A node of model.json for one of the taxonomy."""
     made = {name: node[name] for name in ("name", "label", "id") if name in node}
-    if "id" not in made and "wnid" in node:
-        made["id"] = node["wnid"]
     if "children" not in node:
         return {**made, "layers": layers["leaf"]}
     inner = layers.get("inner") or [[]]

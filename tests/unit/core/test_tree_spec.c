@@ -99,6 +99,26 @@ static enum esp_status parse_calibrated(const char *group, const char *first, co
     return parse(text, err);
 }
 
+START_TEST(test_ids)
+{
+#define IDS(a, b)                                                                                                      \
+    HEAD "\"trunk\":{\"layers\":[],\"children\":[{\"name\":\"a\"," a "\"layers\":[]},{\"name\":\"b\"," b               \
+         "\"layers\":[]}]}}"
+    struct esp_error err;
+
+    if (parse(IDS("\"id\":\"n02123045\",", ""), &err) != ESP_OK)
+        ck_abort_msg("%s", err.text);
+    ck_assert_str_eq(spec.nodes[1].id, "n02123045");
+    ck_assert_ptr_null(spec.nodes[2].id);
+    esp_tree_spec_release(&spec);
+    refused(IDS("\"id\":7,", ""), "a: id has to be 1 to 64");
+    refused(IDS("\"id\":\"\",", ""), "a: id has to be 1 to 64");
+    refused(IDS("", "\"id\":\"a b\","), "b: id has to be 1 to 64");
+    refused(IDS("\"id\":\"x\",", "\"id\":\"x\","), "two branches have the id x");
+#undef IDS
+}
+END_TEST
+
 #define CALIBRATED "\"calibration\":{\"slope\":2,\"offset\":-0.5},"
 
 START_TEST(test_calibrations)
@@ -215,6 +235,7 @@ int main(void)
 
     tcase_add_test(tests, test_good_tree);
     tcase_add_test(tests, test_bad_trees);
+    tcase_add_test(tests, test_ids);
     tcase_add_test(tests, test_calibrations);
     tcase_add_test(tests, test_bad_calibrations);
     tcase_add_test(tests, test_bad_layers);
