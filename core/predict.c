@@ -54,18 +54,18 @@ static void softmax(struct esp_prediction *predictions, size_t count, double bes
         predictions[i].probability /= sum;
 }
 
-size_t esp_predict(const esp_cutout *cutout, const float *scores, size_t top, struct esp_prediction *predictions)
+size_t esp_predict(const struct esp_job *job, size_t top, struct esp_prediction *predictions)
 {
-    const struct esp_model *model = cutout->model;
+    const struct esp_model *model = job->cutout->model;
     double best = -INFINITY;
     size_t count = 0;
 
     for (size_t category = 0; category < model->info.categories; category++) {
         size_t node = model->category_nodes[category];
-        if (!cutout->nodes[node].runs)
+        if (!esp_job_ran(job, node))
             continue;
-        best = fmax(best, (double)scores[node]);
-        predictions[count++] = (struct esp_prediction){.node = node, .score = scores[node]};
+        best = fmax(best, (double)job->scores[node]);
+        predictions[count++] = (struct esp_prediction){.node = node, .score = job->scores[node]};
     }
     if (top > count)
         top = count;

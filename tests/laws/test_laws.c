@@ -281,7 +281,7 @@ static bool request_round(esp_instance *instance, struct esp_job *jobs, struct e
     }
     good = good && esp_instance_run(instance, jobs, 8, NULL) == ESP_OK;
     for (size_t i = 0; i < 8; i++)
-        good = good && esp_predict(jobs[i].cutout, jobs[i].scores, 5, predictions) > 0;
+        good = good && esp_predict(&jobs[i], 5, predictions) > 0;
     return good;
 }
 
