@@ -73,16 +73,16 @@ static uint64_t reserve_after(const struct search *search, size_t node)
     return least;
 }
 
+/* Whether what is left pays for the branch and a way from there to a category, and for some category in any case. */
 static bool budget_pays(const struct search *search, size_t node)
 {
     const struct esp_family *family = &search->cutout->families[node];
-    uint64_t left = search->left;
 
     if (!search->cutout->budget)
         return true;
-    if (family->macs > left)
+    if (family->macs + family->cheapest > search->left)
         return false;
-    return search->found || family->cheapest == 0 || reserve_after(search, node) <= left - family->macs;
+    return search->found || family->cheapest == 0 || reserve_after(search, node) <= search->left - family->macs;
 }
 
 /* ---- promises ---- */
