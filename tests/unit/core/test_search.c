@@ -227,7 +227,6 @@ START_TEST(test_groups_bring_their_scores_along)
 }
 END_TEST
 
-/* Where the first level has categories of its own, any budget that pays for it is enough. */
 START_TEST(test_a_budget_is_kept_for_a_category)
 {
     /* The promising branch is too dear: its categories cost far more than those of the other one. */
