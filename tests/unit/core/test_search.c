@@ -241,6 +241,31 @@ START_TEST(test_a_budget_is_kept_for_a_category)
 }
 END_TEST
 
+/* A beam of 2 has used up the third level when it comes to n13, whose cheap way leads through that level, and whose
+ * other one is too dear. What n13 costs is needed for one of n4, n6, n9 and n11, or no category would come out. */
+START_TEST(test_a_budget_is_not_kept_for_ways_that_the_beam_has_closed)
+{
+    static const struct tree_node tree[] = {
+        {0, 2, false, 0}, {1, 2, true, 0.85f},                   /* n1: .70 */
+        {2, 2, true, 0},                                         /* n2: .70 */
+        {3, 2, true, 0},  {4, 2, true, 0},     {5, 6, false, 0}, /* n3: .35 */
+        {4, 2, true, 0},  {5, 6, false, 0},                      /* n6: .18 */
+        {3, 2, true, 0},  {4, 2, true, 0},     {5, 6, false, 0}, /* n8: .35 */
+        {4, 2, true, 0},  {5, 6, false, 0},                      /* n11: .18 */
+        {1, 2, true, 0},                                         /* n13: .30 */
+        {2, 2, true, 0},  {3, 64, false, 0},                     /* n14, with a dear category */
+        {2, 2, true, 0},  {3, 2, true, 0},     {4, 2, false, 0}, /* n16, with a cheap one behind n17 */
+    };
+    close_tree();
+    open_tree(tree, sizeof tree / sizeof tree[0], "plain", NULL);
+    uint64_t before = segment(0) + with_head(1) + with_head(13) + segment(2) + with_head(3) + with_head(8) +
+                      with_head(4) + with_head(6) + with_head(9) + with_head(11);
+    uint64_t n13 = with_head(14) + with_head(16), cheap = segment(17) + with_head(18);
+    ck_assert(with_head(5) > cheap && with_head(5) < n13 + cheap);
+    ck_assert_str_eq(entered(2, before + n13 + cheap), "n1 n2 n3 n4 n8");
+}
+END_TEST
+
 START_TEST(test_choosing_needs_heads)
 {
     static const struct tree_node tree[] = {
@@ -563,6 +588,7 @@ int main(void)
     tcase_add_test(hand_made, test_bounds_of_a_beam);
     tcase_add_test(hand_made, test_groups_bring_their_scores_along);
     tcase_add_test(hand_made, test_a_budget_is_kept_for_a_category);
+    tcase_add_test(hand_made, test_a_budget_is_not_kept_for_ways_that_the_beam_has_closed);
     tcase_add_test(hand_made, test_choosing_needs_heads);
     tcase_add_test(hand_made, test_a_search_needs_room);
     tcase_add_test(hand_made, test_ties_and_broken_scores);
