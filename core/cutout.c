@@ -167,12 +167,12 @@ uint64_t esp_cutout_macs_most(const esp_cutout *cutout)
     return cutout->macs_most;
 }
 
-size_t esp_cutout_has_beam(const esp_cutout *cutout)
+size_t esp_cutout_get_beam(const esp_cutout *cutout)
 {
     return cutout->beam;
 }
 
-uint64_t esp_cutout_has_budget(const esp_cutout *cutout)
+uint64_t esp_cutout_get_budget(const esp_cutout *cutout)
 {
     return cutout->budget;
 }

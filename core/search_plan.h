@@ -1,5 +1,5 @@
-/* What a search knows before it begins: whether there is anything to choose, which heads it has to run, what each family
- * costs, and the bounds of the whole. Part of closing a cutout; allocates nothing. */
+/* What a search knows before it begins: whether there is anything to choose, which heads it has to run, what each
+ * family costs, and the bounds of the whole. Part of closing a cutout; allocates nothing. */
 #ifndef ESP_CORE_SEARCH_PLAN_H
 #define ESP_CORE_SEARCH_PLAN_H
 

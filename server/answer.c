@@ -97,7 +97,7 @@ static json_t *groups_json(const struct answer *answer)
 
 static bool searches(const esp_cutout *cutout)
 {
-    return esp_cutout_has_beam(cutout) || esp_cutout_has_budget(cutout);
+    return esp_cutout_get_beam(cutout) || esp_cutout_get_budget(cutout);
 }
 
 /* The inner branches of which `holds` is true. */
@@ -115,8 +115,8 @@ static json_t *branches_json(const struct esp_job *ran, bool (*holds)(const stru
 /* What was asked for; members are left out where it was not. */
 static json_t *limits_json(const esp_cutout *cutout)
 {
-    size_t beam = esp_cutout_has_beam(cutout);
-    uint64_t budget = esp_cutout_has_budget(cutout);
+    size_t beam = esp_cutout_get_beam(cutout);
+    uint64_t budget = esp_cutout_get_budget(cutout);
     json_t *object = json_object();
 
     if (beam)

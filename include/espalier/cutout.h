@@ -70,8 +70,8 @@ uint64_t esp_cutout_macs_least(const esp_cutout *cutout);
 uint64_t esp_cutout_macs_most(const esp_cutout *cutout);
 
 /* The beam and the budget that were set; 0 for none. */
-size_t esp_cutout_has_beam(const esp_cutout *cutout);
-uint64_t esp_cutout_has_budget(const esp_cutout *cutout);
+size_t esp_cutout_get_beam(const esp_cutout *cutout);
+uint64_t esp_cutout_get_budget(const esp_cutout *cutout);
 
 /* Whether the node's segment runs, and whether its score comes out: of a search, where it gets there. */
 bool esp_cutout_runs(const esp_cutout *cutout, size_t node);

@@ -143,8 +143,8 @@ static void note_work(struct exchange_work *work, const struct esp_job *ran, con
     work->times = *times;
     work->macs = ran->cost.macs;
     work->branches = ran->cost.branches;
-    work->beam = esp_cutout_has_beam(ran->cutout);
-    work->budget_macs = esp_cutout_has_budget(ran->cutout);
+    work->beam = esp_cutout_get_beam(ran->cutout);
+    work->budget_macs = esp_cutout_get_budget(ran->cutout);
     work->batch = batch;
 }
 

@@ -378,8 +378,8 @@ static void check_cost(const struct esp_job *job)
     ck_assert_uint_ge(cost.categories, 1);
     ck_assert_uint_le(cost.macs, esp_cutout_macs_most(job->cutout));
     ck_assert_uint_ge(cost.macs, esp_cutout_macs_least(job->cutout));
-    if (esp_cutout_has_budget(job->cutout))
-        ck_assert_uint_le(cost.macs, esp_cutout_has_budget(job->cutout));
+    if (esp_cutout_get_budget(job->cutout))
+        ck_assert_uint_le(cost.macs, esp_cutout_get_budget(job->cutout));
 }
 
 static void check_bits(const struct esp_job *job, const float *whole)
