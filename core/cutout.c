@@ -1,16 +1,20 @@
 #include "core/cutout.h"
 
 #include "core/memory.h"
+#include "core/search_plan.h"
 #include "espalier/limits.h"
 
 #include <float.h>
 
 enum esp_status esp_cutout_create(esp_cutout **cutout, const esp_model *model, struct esp_error *err)
 {
-    *cutout = esp_alloc(1, sizeof **cutout + model->info.nodes * sizeof(*cutout)->nodes[0]);
+    size_t nodes = model->info.nodes * sizeof(*cutout)->nodes[0], head = esp_aligned(sizeof **cutout + nodes);
+
+    *cutout = esp_alloc(1, head + model->info.nodes * sizeof *(*cutout)->families);
     if (!*cutout)
         return esp_fail(err, ESP_ERROR_MEMORY, "no memory for a cutout");
     (*cutout)->model = model;
+    (*cutout)->families = (struct esp_family *)((uint8_t *)*cutout + head);
     esp_cutout_reset(*cutout);
     return ESP_OK;
 }
@@ -25,6 +29,8 @@ void esp_cutout_reset(esp_cutout *cutout)
 {
     cutout->selective = cutout->groups = cutout->closed = false;
     cutout->cost = (struct esp_cost){0};
+    cutout->beam = 0;
+    cutout->budget = 0;
     for (size_t i = 0; i < cutout->model->info.nodes; i++)
         cutout->nodes[i] = (struct esp_cutout_node){.weight = 1.0f};
 }
@@ -65,6 +71,16 @@ enum esp_status esp_cutout_attend(esp_cutout *cutout, const char *name, size_t l
 void esp_cutout_groups(esp_cutout *cutout, bool groups)
 {
     cutout->groups = groups;
+}
+
+void esp_cutout_beam(esp_cutout *cutout, size_t branches)
+{
+    cutout->beam = branches;
+}
+
+void esp_cutout_budget(esp_cutout *cutout, uint64_t macs)
+{
+    cutout->budget = macs;
 }
 
 /* What an earlier close settled. */
@@ -121,8 +137,9 @@ enum esp_status esp_cutout_close(esp_cutout *cutout, struct esp_error *err)
     if (cutout->cost.categories == 0)
         return esp_fail(err, ESP_ERROR_NOTHING_LEFT,
                         "every selected category is silenced by an attention weight of 0: nothing is left to run");
-    cutout->closed = true;
-    return ESP_OK;
+    enum esp_status status = esp_search_plan(cutout, err);
+    cutout->closed = status == ESP_OK;
+    return status;
 }
 
 const esp_model *esp_cutout_model(const esp_cutout *cutout)
@@ -133,6 +150,31 @@ const esp_model *esp_cutout_model(const esp_cutout *cutout)
 struct esp_cost esp_cutout_cost(const esp_cutout *cutout)
 {
     return cutout->cost;
+}
+
+bool esp_cutout_chooses(const esp_cutout *cutout)
+{
+    return cutout->chooses;
+}
+
+uint64_t esp_cutout_macs_least(const esp_cutout *cutout)
+{
+    return cutout->macs_least;
+}
+
+uint64_t esp_cutout_macs_most(const esp_cutout *cutout)
+{
+    return cutout->macs_most;
+}
+
+size_t esp_cutout_get_beam(const esp_cutout *cutout)
+{
+    return cutout->beam;
+}
+
+uint64_t esp_cutout_get_budget(const esp_cutout *cutout)
+{
+    return cutout->budget;
 }
 
 bool esp_cutout_runs(const esp_cutout *cutout, size_t node)

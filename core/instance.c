@@ -4,6 +4,7 @@
 #include "core/crew.h"
 #include "core/cutout.h"
 #include "core/run.h"
+#include "core/search.h"
 
 /* ---- life ---- */
 
@@ -32,9 +33,13 @@ static bool take_memory(esp_instance *instance)
     instance->scratch = esp_alloc(model->info.workspace_bytes, 1);
     instance->offers = esp_alloc(model->depths, sizeof *instance->offers);
     instance->branches = esp_alloc(model->info.nodes, sizeof *instance->branches);
-    if (!instance->arenas || !instance->scratch || !instance->offers || !instance->branches)
+    instance->promise = esp_alloc(model->info.nodes, sizeof *instance->promise);
+    instance->open = esp_alloc(model->info.nodes, sizeof *instance->open);
+    if (!instance->arenas || !instance->scratch || !instance->offers || !instance->branches || !instance->promise ||
+        !instance->open)
         return false;
-    instance->workspace = instance->scratch + model->scratch;
+    instance->kept = instance->scratch + model->scratch;
+    instance->workspace = instance->kept + model->kept;
     return true;
 }
 
@@ -70,6 +75,8 @@ void esp_instance_destroy(esp_instance **instance)
     esp_free((*instance)->scratch);
     esp_free((*instance)->offers);
     esp_free((*instance)->branches);
+    esp_free((*instance)->promise);
+    esp_free((*instance)->open);
     esp_free(*instance);
     *instance = NULL;
 }
@@ -89,7 +96,19 @@ static enum esp_status check_jobs(const struct esp_instance *instance, const str
     for (size_t i = 0; i < count; i++)
         if (!jobs[i].cutout->closed || jobs[i].cutout->model != instance->model)
             return esp_fail(err, ESP_ERROR_ARGUMENT, "image %zu: its cutout is open, or another model's", i);
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].cutout->chooses && !jobs[i].ran)
+            return esp_fail(err, ESP_ERROR_ARGUMENT, "image %zu: a search needs room to say what ran", i);
     return ESP_OK;
+}
+
+/* What is left when the trunk has run: whole cutouts together, then one search after the other. */
+static void run_branches(struct esp_walk *walk)
+{
+    esp_walk_branches(walk, 0);
+    for (size_t i = 0; i < walk->run->count; i++)
+        if (walk->run->jobs[i].cutout->chooses)
+            esp_search(walk, i);
 }
 
 enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, size_t count, struct esp_error *err)
@@ -107,7 +126,7 @@ enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, s
     double start = esp_clock_seconds();
     esp_walk_node(&walk, 0);
     double trunk = esp_clock_seconds();
-    esp_walk_branches(&walk, 0);
+    run_branches(&walk);
     double end = esp_clock_seconds();
     esp_walk_end(&walk);
     esp_run_end(&run);

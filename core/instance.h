@@ -12,8 +12,8 @@ struct esp_profile;
 
 enum { ESP_PARTS_MAX = 4 };
 
-/* A convolution of one image, cut into parts; the offer's "branches" are their numbers. Its owner writes the rest before
- * it opens the offer. */
+/* A convolution of one image, cut into parts; the offer's "branches" are their numbers. Its owner writes the rest
+ * before it opens the offer. */
 struct esp_split {
     struct esp_offer offer;
     const struct esp_conv *conv;
@@ -26,9 +26,12 @@ struct esp_instance {
     size_t batch;
     float *arenas;               /* [batch][model->arena] */
     float *scratch;              /* [model->scratch], of the segment that runs */
-    void *workspace;             /* of the kernels; behind the scratch */
+    float *kept;                 /* [model->kept], outputs of a search's inner branches; behind the scratch */
+    void *workspace;             /* of the kernels; behind what is kept */
     struct esp_offer *offers;    /* [model->depths]: the branches below the node that runs at that depth */
     size_t *branches;            /* [nodes], of the offers */
+    double *promise;             /* [nodes], of the branches that a search has come to */
+    size_t *open;                /* [nodes], those that it has not descended into */
     struct esp_split split;      /* the convolution in hand, where others may take parts of it */
     struct esp_crew *crew;       /* whose members may take branches; NULL for nobody */
     size_t number;               /* in the crew */

@@ -166,8 +166,9 @@ static enum esp_status measure(struct loading *load, struct needs *needs)
     struct esp_model *model = load->model;
 
     for (size_t i = 0; i < model->info.nodes; i++) {
-        const struct esp_node *node = &model->nodes[i];
+        struct esp_node *node = &model->nodes[i];
         unsigned depth = node->info.depth;
+        node->kept_offset = model->kept;
         for (size_t s = 0; s < node->program.count; s++) {
             const struct esp_step *step = &node->program.steps[s];
             if (step->op == ESP_STEP_CONV && !conv_sizes(model, step))
@@ -176,6 +177,8 @@ static enum esp_status measure(struct loading *load, struct needs *needs)
         }
         if (node->info.head)
             model->info.weight_bytes += esp_aligned(node->info.output.channels * sizeof(float));
+        if (depth > 0 && node->info.category == SIZE_MAX)
+            model->kept += esp_shape_room(node->info.output);
         needs->outputs[depth] = larger(needs->outputs[depth], esp_shape_room(node->info.output));
         needs->patches[depth] = larger(needs->patches[depth], share_patches(model, i));
         needs->scratch = larger(needs->scratch, node->program.scratch);
@@ -207,11 +210,12 @@ static enum esp_status plan_memory(struct loading *load)
     model->scratch = needs.scratch;
     model->arena = offset;
     model->info.activation_bytes = model->arena * sizeof(float);
-    if (model->arena > ESP_ARENA_MAX || model->scratch > ESP_ARENA_MAX)
+    size_t shared = model->scratch + model->kept;
+    if (model->arena > ESP_ARENA_MAX || shared > ESP_ARENA_MAX)
         return esp_fail(load->err, ESP_ERROR_MODEL,
-                        "the network's activations take %zu bytes for each image; the limit is %zu",
-                        (model->arena + model->scratch) * sizeof(float), ESP_ARENA_MAX * sizeof(float));
-    model->info.workspace_bytes += model->scratch * sizeof(float);
+                        "the network's activations take %zu bytes for each image and %zu besides; the limit is %zu",
+                        model->arena * sizeof(float), shared * sizeof(float), ESP_ARENA_MAX * sizeof(float));
+    model->info.workspace_bytes += shared * sizeof(float);
     return ESP_OK;
 }
 

@@ -60,18 +60,18 @@ static double confidence(const struct esp_calibration *calibration, float score)
     return 1 / (1 + exp(-(calibration->slope * (double)score + calibration->offset)));
 }
 
-size_t esp_predict(const esp_cutout *cutout, const float *scores, size_t top, struct esp_prediction *predictions)
+size_t esp_predict(const struct esp_job *job, size_t top, struct esp_prediction *predictions)
 {
-    const struct esp_model *model = cutout->model;
+    const struct esp_model *model = job->cutout->model;
     double best = -INFINITY;
     size_t count = 0;
 
     for (size_t category = 0; category < model->info.categories; category++) {
         size_t node = model->category_nodes[category];
-        if (!cutout->nodes[node].runs)
+        if (!esp_job_ran(job, node))
             continue;
-        best = fmax(best, (double)scores[node]);
-        predictions[count++] = (struct esp_prediction){.node = node, .score = scores[node]};
+        best = fmax(best, (double)job->scores[node]);
+        predictions[count++] = (struct esp_prediction){.node = node, .score = job->scores[node]};
     }
     if (top > count)
         top = count;

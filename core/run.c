@@ -9,10 +9,21 @@
 
 /* ---- where things lie ---- */
 
-static float *output_of(const esp_instance *instance, size_t job, unsigned depth)
+/* Whether the node's output is kept for the search in hand, which may descend from there at any time. */
+static bool is_kept(const struct esp_run *run, const struct esp_node *node)
+{
+    return run->searcher && node->info.depth > 0 && node->info.category == SIZE_MAX;
+}
+
+/* Of a node that `instance` ran, or that is kept. */
+static float *output_of(const struct esp_walk *walk, const esp_instance *instance, size_t job,
+                        const struct esp_node *node)
 {
     const struct esp_model *model = instance->model;
-    return instance->arenas + job * model->arena + model->output_offset[depth];
+
+    if (is_kept(walk->run, node))
+        return walk->run->searcher->kept + node->kept_offset;
+    return instance->arenas + job * model->arena + model->output_offset[node->info.depth];
 }
 
 static void *patches_of(const esp_instance *instance, size_t job, unsigned depth)
@@ -29,15 +40,16 @@ static const esp_instance *parent_of(const struct esp_walk *walk, const struct e
 
 static const float *input_of(const struct esp_walk *walk, size_t job, const struct esp_node *node)
 {
-    return node->info.depth == 0 ? walk->run->jobs[job].input
-                                 : output_of(parent_of(walk, node), job, node->info.depth - 1);
+    if (node->info.depth == 0)
+        return walk->run->jobs[job].input;
+    return output_of(walk, parent_of(walk, node), job, &walk->run->model->nodes[node->info.parent]);
 }
 
 static float *locate(const struct esp_walk *walk, size_t job, const struct esp_node *node, struct esp_place place)
 {
     switch (place.area) {
     case ESP_AREA_INPUT: return (float *)input_of(walk, job, node); /* only ever read */
-    case ESP_AREA_OUTPUT: return output_of(walk->instance, job, node->info.depth);
+    case ESP_AREA_OUTPUT: return output_of(walk, walk->instance, job, node);
     case ESP_AREA_SCRATCH: return walk->instance->scratch + place.offset;
     case ESP_AREA_NONE: break;
     }
@@ -199,10 +211,14 @@ static void score(struct esp_walk *walk, size_t index, size_t job_index, const f
     esp_profile_part(walk->instance->profile, index, ESP_PROFILE_HEAD, node->info.head_macs, start);
 }
 
+/* For the node's children, where they share them and are run. */
 static void lay_patches(struct esp_walk *walk, size_t index, size_t job_index, const float *features)
 {
     const struct esp_model *model = walk->run->model;
     const struct esp_node *node = &model->nodes[index];
+
+    if (!shares_patches(model, index, walk->run->jobs[job_index].cutout))
+        return;
     double start = esp_profile_start(walk->instance->profile);
 
     model->kernels->conv_patches(node->shared_patches, features,
@@ -214,18 +230,28 @@ static void finish_node(struct esp_walk *walk, size_t index, size_t job_index)
 {
     const struct esp_node *node = &walk->run->model->nodes[index];
     const struct esp_cutout *cutout = walk->run->jobs[job_index].cutout;
-    float *features = output_of(walk->instance, job_index, node->info.depth);
+    float *features = output_of(walk, walk->instance, job_index, node);
 
     attend(walk, index, &cutout->nodes[index], features);
     if (cutout->nodes[index].scores)
         score(walk, index, job_index, features);
-    if (shares_patches(walk->run->model, index, cutout))
+    if (!is_kept(walk->run, node)) /* a search lays them when it descends */
         lay_patches(walk, index, job_index, features);
     walk->costs[job_index].branches += index != 0;
     walk->costs[job_index].categories += node->info.category != SIZE_MAX;
 }
 
 /* ---- the tree ---- */
+
+/* Whether the node is to be run for the image now: after the trunk, images of searches wait for theirs. */
+static bool wants(const struct esp_run *run, size_t job, size_t node)
+{
+    const struct esp_cutout *cutout = run->jobs[job].cutout;
+
+    if (!cutout->nodes[node].runs)
+        return false;
+    return run->searcher ? job == run->searched : node == 0 || !cutout->chooses;
+}
 
 /* Image by image: a segment's weights outlast that in the cache, and so does what goes from step to step; a step for
  * all images and then the next one would push it out. */
@@ -234,7 +260,7 @@ void esp_walk_node(struct esp_walk *walk, size_t node)
     const struct esp_node *its = &walk->run->model->nodes[node];
 
     for (size_t job = 0; job < walk->run->count; job++) {
-        if (!walk->run->jobs[job].cutout->nodes[node].runs)
+        if (!wants(walk->run, job, node))
             continue;
         for (size_t s = 0; s < its->program.count; s++)
             run_step(walk, its, &its->program.steps[s], job);
@@ -245,7 +271,7 @@ void esp_walk_node(struct esp_walk *walk, size_t node)
 static bool runs(const struct esp_run *run, size_t node)
 {
     for (size_t i = 0; i < run->count; i++)
-        if (run->jobs[i].cutout->nodes[node].runs)
+        if (wants(run, i, node))
             return true;
     return false;
 }
@@ -290,6 +316,17 @@ void esp_walk_branches(struct esp_walk *walk, size_t node)
 void esp_walk_subtree(struct esp_walk *walk, size_t node)
 {
     esp_walk_node(walk, node);
+    if (!walk->run->searcher)
+        esp_walk_branches(walk, node);
+}
+
+void esp_walk_family(struct esp_walk *walk, size_t node)
+{
+    const struct esp_node *its = &walk->run->model->nodes[node];
+    size_t job = walk->run->searched;
+
+    if (node > 0) /* those of the trunk are there */
+        lay_patches(walk, node, job, output_of(walk, walk->instance, job, its));
     esp_walk_branches(walk, node);
 }
 
@@ -329,6 +366,7 @@ void esp_run_begin(struct esp_run *run, const struct esp_model *model, struct es
     run->model = model;
     run->jobs = jobs;
     run->count = count;
+    run->searcher = NULL;
     for (size_t i = 0; i < count; i++) {
         atomic_init(&run->costs[i].macs, 0);
         atomic_init(&run->costs[i].parameters, 0);

@@ -21,8 +21,11 @@ void esp_split_part(const esp_instance *owner, size_t part, esp_instance *worker
 /* What all who work at a run share. It lives as long as the run. */
 struct esp_run {
     const struct esp_model *model;
-    struct esp_job *jobs; /* read only, but for the scores of the nodes that one runs */
-    size_t count;         /* of jobs */
+    struct esp_job *jobs;   /* read only, but for the scores of the nodes that one runs */
+    size_t count;           /* of jobs */
+    esp_instance *searcher; /* that searches for an image now, and keeps what its inner branches put out; or NULL.
+                               Changed while nobody else works at the run */
+    size_t searched;        /* the image; only its branches run meanwhile, one family after the other */
     struct esp_run_cost costs[ESP_BATCH_MAX];
 };
 
@@ -50,6 +53,9 @@ void esp_walk_end(struct esp_walk *walk);
  * whoever did it. */
 void esp_walk_node(struct esp_walk *walk, size_t node);
 void esp_walk_branches(struct esp_walk *walk, size_t node);
-void esp_walk_subtree(struct esp_walk *walk, size_t node);
+void esp_walk_subtree(struct esp_walk *walk, size_t node); /* of a search the node alone */
+
+/* Runs the family of a branch that a search has come to (see core/search.h), in the instance that searches. */
+void esp_walk_family(struct esp_walk *walk, size_t node);
 
 #endif

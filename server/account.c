@@ -66,6 +66,8 @@ static void add_work(struct request_record *record, const struct exchange_work *
     record->macs_full = work->macs_full;
     record->branches = work->branches;
     record->batch = work->batch;
+    record->beam = work->beam;
+    record->budget_macs = work->budget_macs;
 }
 
 static void write_line(struct log *log, const struct exchange *exchange, enum exchange_end end, uint64_t ns)

@@ -62,12 +62,17 @@ static json_t *prediction_json(const esp_model *model, const struct esp_predicti
                      prediction->probability, "confidence", confidence, "score", (double)prediction->score);
 }
 
+static const esp_model *model_of(const struct answer *answer)
+{
+    return esp_cutout_model(answer->ran->cutout);
+}
+
 static json_t *predictions_json(const struct answer *answer)
 {
     json_t *array = json_array();
 
     for (size_t i = 0; i < answer->count; i++) {
-        if (json_array_append_new(array, prediction_json(esp_cutout_model(answer->cutout), &answer->predictions[i]))) {
+        if (json_array_append_new(array, prediction_json(model_of(answer), &answer->predictions[i]))) {
             json_decref(array);
             return NULL;
         }
@@ -77,17 +82,73 @@ static json_t *predictions_json(const struct answer *answer)
 
 static json_t *groups_json(const struct answer *answer)
 {
-    const esp_model *model = esp_cutout_model(answer->cutout);
+    const esp_model *model = model_of(answer);
     json_t *array = json_array();
 
     for (size_t i = 0; i < esp_model_info(model)->nodes; i++) {
         const struct esp_node_info *node = esp_model_node(model, i);
-        if (node->category == SIZE_MAX && esp_cutout_scores(answer->cutout, i))
+        if (node->category == SIZE_MAX && esp_job_scored(answer->ran, i))
             json_array_append_new(array, json_pack("{s:s, s:s, s:f}", "category", node->path, "label", node->label,
-                                                   "score", (double)answer->scores[i]));
+                                                   "score", (double)answer->ran->scores[i]));
     }
     return array;
 }
+
+/* ---- searches ---- */
+
+static bool searches(const esp_cutout *cutout)
+{
+    return esp_cutout_get_beam(cutout) || esp_cutout_get_budget(cutout);
+}
+
+/* The inner branches of which `holds` is true. */
+static json_t *branches_json(const struct esp_job *ran, bool (*holds)(const struct esp_job *, size_t))
+{
+    const esp_model *model = esp_cutout_model(ran->cutout);
+    json_t *array = json_array();
+
+    for (size_t i = 1; i < esp_model_info(model)->nodes; i++)
+        if (esp_model_node(model, i)->category == SIZE_MAX && holds(ran, i))
+            json_array_append_new(array, json_string(esp_model_node(model, i)->path));
+    return array;
+}
+
+/* What was asked for; members are left out where it was not. */
+static json_t *limits_json(const esp_cutout *cutout)
+{
+    size_t beam = esp_cutout_get_beam(cutout);
+    uint64_t budget = esp_cutout_get_budget(cutout);
+    json_t *object = json_object();
+
+    if (beam)
+        json_object_set_new(object, "beam", json_integer((json_int_t)beam));
+    if (budget)
+        json_object_set_new(object, "budget_macs", json_integer((json_int_t)budget));
+    return object;
+}
+
+static json_t *search_json(const struct esp_job *ran)
+{
+    json_t *object = limits_json(ran->cutout);
+
+    json_object_set_new(object, "branches_run", branches_json(ran, esp_job_ran));
+    json_object_set_new(object, "branches_entered", branches_json(ran, esp_job_descended));
+    return object;
+}
+
+static json_t *bounds_json(const esp_cutout *cutout)
+{
+    const struct esp_model_info *info = esp_model_info(esp_cutout_model(cutout));
+    json_t *object = json_pack("{s:I, s:I, s:I, s:s, s:s}", "macs_at_least", (json_int_t)esp_cutout_macs_least(cutout),
+                               "macs_at_most", (json_int_t)esp_cutout_macs_most(cutout), "macs_full",
+                               (json_int_t)info->macs, "precision", info->precision, "kernels", info->kernels);
+
+    if (object)
+        json_object_set_new(object, "search", limits_json(cutout));
+    return object;
+}
+
+/* ---- answers ---- */
 
 static void time_header(const struct times *times, struct response *response)
 {
@@ -100,8 +161,8 @@ static void time_header(const struct times *times, struct response *response)
 
 void answer_classify(const struct answer *answer, struct response *response)
 {
-    const esp_model *model = esp_cutout_model(answer->cutout);
-    json_t *cost = cost_json(model, &answer->cost, answer->batch);
+    const esp_model *model = model_of(answer);
+    json_t *cost = cost_json(model, &answer->ran->cost, answer->batch);
 
     if (cost)
         json_object_set_new(cost, "time_ms", times_json(&answer->times));
@@ -110,6 +171,8 @@ void answer_classify(const struct answer *answer, struct response *response)
                                "model", model_json(model), "predictions", predictions_json(answer), "cost", cost);
     if (object && answer->groups)
         json_object_set_new(object, "groups", groups_json(answer));
+    if (object && searches(answer->ran->cutout))
+        json_object_set_new(object, "search", search_json(answer->ran));
     give(response, object);
     time_header(&answer->times, response);
 }
@@ -117,7 +180,7 @@ void answer_classify(const struct answer *answer, struct response *response)
 void answer_cost(const esp_cutout *cutout, struct response *response)
 {
     struct esp_cost cost = esp_cutout_cost(cutout);
-    give(response, cost_json(esp_cutout_model(cutout), &cost, 1));
+    give(response, searches(cutout) ? bounds_json(cutout) : cost_json(esp_cutout_model(cutout), &cost, 1));
 }
 
 /* ---- the tree ---- */

@@ -9,12 +9,10 @@
 struct answer {
     const char *request_id; /* of a request; NULL on the command line */
     const char *image;      /* the file's name on the command line; NULL in a request */
-    const esp_cutout *cutout;
-    const float *scores; /* [nodes], of those that ran */
+    const struct esp_job *ran;
     const struct esp_prediction *predictions;
     size_t count;
-    bool groups; /* the scores of the inner branches, too */
-    struct esp_cost cost;
+    bool groups;  /* the scores of the inner branches, too */
     size_t batch; /* images that ran together */
     struct times times;
 };
@@ -22,7 +20,7 @@ struct answer {
 /* Answers 200 with the predictions, or 500 where they cannot be written (no memory, or a score that is no number). */
 void answer_classify(const struct answer *answer, struct response *response);
 
-/* Answers 200 with what the cutout will cost. */
+/* Answers 200 with what the cutout will cost; where a search was asked for, with the bounds of that. */
 void answer_cost(const esp_cutout *cutout, struct response *response);
 
 /* The tree with what each node costs, as JSON text for the caller to free; NULL where there is no memory. */

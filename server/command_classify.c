@@ -24,6 +24,8 @@ static const char usage[] = "Usage: espalier classify IMAGE... [options]\n"
                             "  --attention LIST   weights from 0 to 16: cat:2.0,food:0 (1 everywhere)\n"
                             "  --top N            how many predictions (5)\n"
                             "  --groups           the scores of the groups that ran, too\n"
+                            "  --search beam:N    descend only into the N best branches of each level\n"
+                            "  --budget macs:N    spend at most N multiply-accumulates (MACs) for each image\n"
                             "  --json             one JSON object for each image, as POST /classify answers\n"
                             "  --model DIR        the model directory (the bundled network)\n"
                             "  --kernels NAME     the kernels that compute (auto)\n"
@@ -40,6 +42,7 @@ struct command {
     esp_decoder *decoder;
     struct options options;
     float *scores;
+    uint8_t *ran;
     struct esp_prediction *predictions;
 };
 
@@ -50,6 +53,8 @@ static int parse(struct command *command, int argc, char **argv)
                                           {"attention", required_argument, NULL, 'a'},
                                           {"top", required_argument, NULL, 't'},
                                           {"groups", no_argument, NULL, 'g'},
+                                          {"search", required_argument, NULL, 's'},
+                                          {"budget", required_argument, NULL, 'b'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"model", required_argument, NULL, 'm'},
                                           {"kernels", required_argument, NULL, 'k'},
@@ -63,6 +68,8 @@ static int parse(struct command *command, int argc, char **argv)
         case 'a': spoken_say(&command->spoken, "attention", optarg); break;
         case 't': spoken_say(&command->spoken, "top", optarg); break;
         case 'g': spoken_say(&command->spoken, "groups", "true"); break;
+        case 's': spoken_say(&command->spoken, "search", optarg); break;
+        case 'b': spoken_say(&command->spoken, "budget", optarg); break;
         case 'j': command->json = true; break;
         case 'm': command->choice.directory = optarg; break;
         case 'k': command->choice.kernels = optarg; break;
@@ -89,13 +96,17 @@ static enum esp_status open_model(struct command *command, struct esp_error *err
         return status;
     const struct esp_model_info *info = esp_model_info(command->model);
     command->scores = calloc(info->nodes, sizeof *command->scores);
+    command->ran = calloc(info->nodes, sizeof *command->ran);
     command->predictions = calloc(info->categories, sizeof *command->predictions);
-    return command->scores && command->predictions ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    if (command->scores && command->ran && command->predictions)
+        return ESP_OK;
+    return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
 }
 
 static void close_model(struct command *command)
 {
     free(command->scores);
+    free(command->ran);
     free(command->predictions);
     esp_cutout_destroy(&command->options.cutout);
     esp_decoder_destroy(&command->decoder);
@@ -145,9 +156,27 @@ static void print_groups(const struct command *command, const struct answer *ans
 {
     for (size_t i = 0; i < esp_model_info(command->model)->nodes; i++) {
         const struct esp_node_info *node = esp_model_node(command->model, i);
-        if (node->category == SIZE_MAX && esp_cutout_scores(answer->cutout, i))
-            printf("  group     %s  %.4f\n", node->path, (double)answer->scores[i]);
+        if (node->category == SIZE_MAX && esp_job_scored(answer->ran, i))
+            printf("  group     %s  %.4f\n", node->path, (double)answer->ran->scores[i]);
     }
+}
+
+/* Where a search went. */
+static void print_search(const struct command *command, const struct esp_job *ran)
+{
+    size_t branches = 0, entered = 0;
+
+    if (!esp_cutout_chooses(ran->cutout))
+        return;
+    for (size_t i = 1; i < esp_model_info(command->model)->nodes; i++) {
+        const struct esp_node_info *node = esp_model_node(command->model, i);
+        branches += node->category == SIZE_MAX && esp_job_ran(ran, i);
+        if (!esp_job_descended(ran, i))
+            continue;
+        entered++;
+        printf("  entered   %s\n", node->path);
+    }
+    printf("  search    entered %zu of the %zu inner branches that ran\n", entered, branches);
 }
 
 static void print_cost(const struct command *command, const struct answer *answer)
@@ -158,9 +187,9 @@ static void print_cost(const struct command *command, const struct answer *answe
 
     printf("  %s of %s MACs, %s of %s parameters, %zu of %zu branches; %.2f ms: decode %.2f, preprocess %.2f, trunk "
            "%.2f, branches %.2f\n",
-           figure_write(answer->cost.macs, macs), figure_write(info->macs, macs_full),
-           figure_write(answer->cost.parameters, parameters), figure_write(info->parameters, parameters_full),
-           answer->cost.branches, info->branches, 1e3 * times->total, 1e3 * times->decode, 1e3 * times->preprocess,
+           figure_write(answer->ran->cost.macs, macs), figure_write(info->macs, macs_full),
+           figure_write(answer->ran->cost.parameters, parameters), figure_write(info->parameters, parameters_full),
+           answer->ran->cost.branches, info->branches, 1e3 * times->total, 1e3 * times->decode, 1e3 * times->preprocess,
            1e3 * times->trunk, 1e3 * times->branches);
 }
 
@@ -185,49 +214,46 @@ static bool print_answer(const struct command *command, const struct answer *ans
     printf("%s\n", answer->image);
     print_predictions(command, answer);
     print_groups(command, answer);
+    print_search(command, answer->ran);
     print_cost(command, answer);
     return true;
 }
 
-static enum esp_status run(struct command *command, const uint8_t *bytes, size_t size, struct answer *answer,
-                           struct esp_error *err)
+static enum esp_status run(struct command *command, const uint8_t *bytes, size_t size, struct esp_job *job,
+                           struct answer *answer, struct esp_error *err)
 {
     struct esp_image_report report;
-    struct esp_job job = {.cutout = command->options.cutout,
-                          .input = esp_instance_input(command->instance, 0),
-                          .scores = command->scores};
     uint64_t start = clock_now();
     enum esp_status status;
 
     if ((status = esp_decoder_decode(command->decoder, bytes, size, &esp_model_info(command->model)->input,
                                      esp_instance_input(command->instance, 0), &report, err)) != ESP_OK ||
-        (status = esp_instance_run(command->instance, &job, 1, err)) != ESP_OK)
+        (status = esp_instance_run(command->instance, job, 1, err)) != ESP_OK)
         return status;
-    answer->count = esp_predict(job.cutout, job.scores, command->options.top, command->predictions);
-    answer->cost = job.cost;
+    answer->count = esp_predict(job, command->options.top, command->predictions);
     answer->times = (struct times){.decode = report.decode_seconds,
                                    .preprocess = report.preprocess_seconds,
-                                   .trunk = job.trunk_seconds,
-                                   .branches = job.branches_seconds,
+                                   .trunk = job->trunk_seconds,
+                                   .branches = job->branches_seconds,
                                    .total = (double)(clock_now() - start) * 1e-9};
     return ESP_OK;
 }
 
 static bool classify(struct command *command, const char *path)
 {
-    struct answer answer = {.image = path,
-                            .cutout = command->options.cutout,
-                            .scores = command->scores,
-                            .predictions = command->predictions,
-                            .groups = command->options.groups,
-                            .batch = 1};
+    struct esp_job job = {.cutout = command->options.cutout,
+                          .input = esp_instance_input(command->instance, 0),
+                          .scores = command->scores,
+                          .ran = command->ran};
+    struct answer answer = {
+        .image = path, .ran = &job, .predictions = command->predictions, .groups = command->options.groups, .batch = 1};
     struct esp_image_limits limits;
     struct esp_error err = {0};
     size_t size;
 
     esp_image_limits_default(&limits);
     uint8_t *bytes = file_read(path, limits.bytes, &size, &err);
-    bool good = bytes && run(command, bytes, size, &answer, &err) == ESP_OK;
+    bool good = bytes && run(command, bytes, size, &job, &answer, &err) == ESP_OK;
     free(bytes);
     if (good)
         return print_answer(command, &answer);

@@ -7,9 +7,12 @@
 
 enum { TOP_DEFAULT = 5, QUOTE_MAX = 64 };
 
+#define NUMBER_MAX ((uint64_t)INT64_MAX) /* of what is repeated in an answer; more than there are means all */
+
 static const char *const names[OPTIONS] = {
-    [OPTION_CATEGORIES] = "categories", [OPTION_ATTENTION] = "attention", [OPTION_TOP] = "top",
-    [OPTION_GROUPS] = "groups",         [OPTION_MODEL] = "model",         [OPTION_TIMEOUT_MS] = "timeout_ms",
+    [OPTION_CATEGORIES] = "categories", [OPTION_ATTENTION] = "attention",   [OPTION_TOP] = "top",
+    [OPTION_GROUPS] = "groups",         [OPTION_SEARCH] = "search",         [OPTION_BUDGET] = "budget",
+    [OPTION_MODEL] = "model",           [OPTION_TIMEOUT_MS] = "timeout_ms",
 };
 
 /* How much of a client's text an answer repeats. */
@@ -40,7 +43,8 @@ bool options_name(struct options *options, const char *name, size_t length, enum
         return true;
     }
     return problem(response, 422,
-                   "there is no option '%.*s'; there are categories, attention, top, groups, model and timeout_ms",
+                   "there is no option '%.*s'; there are categories, attention, top, groups, search, budget, model and "
+                   "timeout_ms",
                    quoted(length), name);
 }
 
@@ -81,6 +85,22 @@ bool options_attend(struct options *options, const char *name, size_t length, do
 
     esp_cutout_attend(options->cutout, name, length, weight, &err);
     return judge(options, name, length, &err, response);
+}
+
+bool options_beam(struct options *options, uint64_t branches, struct response *response)
+{
+    esp_cutout_beam(options->cutout, (size_t)(branches < NUMBER_MAX ? branches : NUMBER_MAX));
+    return branches >= 1 || problem(response, 422,
+                                    "search has to say how many branches of each level it goes on with: a beam from 1, "
+                                    "as in search=beam:2 or {\"search\": {\"beam\": 2}}");
+}
+
+bool options_budget(struct options *options, uint64_t macs, struct response *response)
+{
+    esp_cutout_budget(options->cutout, macs < NUMBER_MAX ? macs : NUMBER_MAX);
+    return macs >= 1 || problem(response, 422,
+                                "budget has to be a whole number of MACs from 1, as in budget=macs:90000000 or "
+                                "{\"budget\": {\"macs\": 90000000}}");
 }
 
 bool options_top(struct options *options, uint64_t top, struct response *response)

@@ -13,6 +13,8 @@ enum option_id {
     OPTION_ATTENTION,
     OPTION_TOP,
     OPTION_GROUPS,
+    OPTION_SEARCH,
+    OPTION_BUDGET,
     OPTION_MODEL,
     OPTION_TIMEOUT_MS,
     OPTIONS
@@ -36,6 +38,10 @@ bool options_name(struct options *options, const char *name, size_t length, enum
 /* Adds a category or a group to the selection; gives a node its weight. */
 bool options_select(struct options *options, const char *name, size_t length, struct response *response);
 bool options_attend(struct options *options, const char *name, size_t length, double weight, struct response *response);
+
+/* How many inner branches of each level a search descends into, and how many MACs it may spend: from 1. */
+bool options_beam(struct options *options, uint64_t branches, struct response *response);
+bool options_budget(struct options *options, uint64_t macs, struct response *response);
 
 bool options_top(struct options *options, uint64_t top, struct response *response);
 bool options_model(struct options *options, const char *name, size_t length, struct response *response);

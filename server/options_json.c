@@ -110,12 +110,20 @@ static uint64_t whole(const json_t *value)
     return json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
 }
 
+/* The whole number of an object with this one member; 0, which no such option takes, for anything else. */
+static uint64_t only(const json_t *value, const char *name)
+{
+    return json_object_size(value) == 1 ? whole(json_object_get(value, name)) : 0;
+}
+
 static bool read_member(struct options *options, enum option_id option, json_t *value, struct response *response)
 {
     switch (option) {
     case OPTION_CATEGORIES: return read_categories(options, value, response);
     case OPTION_ATTENTION: return read_attention(options, value, response);
     case OPTION_GROUPS: return read_groups(options, value, response);
+    case OPTION_SEARCH: return options_beam(options, only(value, "beam"), response);
+    case OPTION_BUDGET: return options_budget(options, only(value, "macs"), response);
     case OPTION_MODEL: return read_model(options, value, response);
     case OPTION_TOP: return options_top(options, whole(value), response);
     case OPTION_TIMEOUT_MS: return options_timeout(options, whole(value), response);

@@ -124,6 +124,17 @@ static bool read_groups(struct options *options, struct item item, struct respon
     return options->groups || is(item, "false") || problem(response, 422, "groups has to be true or false");
 }
 
+/* `word:number`, as in beam:2; 0, which no such option takes, for anything else. */
+static uint64_t read_named(struct item item, const char *word)
+{
+    size_t length = strlen(word);
+    uint64_t number;
+
+    if (item.length <= length || memcmp(item.text, word, length) || item.text[length] != ':')
+        return 0;
+    return read_whole((struct item){item.text + length + 1, item.length - length - 1}, &number) ? number : 0;
+}
+
 bool options_text(struct options *options, const struct field *field, struct response *response)
 {
     struct item item = {field->value, field->length};
@@ -138,6 +149,8 @@ bool options_text(struct options *options, const struct field *field, struct res
     case OPTION_CATEGORIES: return read_categories(options, item, response);
     case OPTION_ATTENTION: return read_attention(options, item, response);
     case OPTION_GROUPS: return read_groups(options, item, response);
+    case OPTION_SEARCH: return options_beam(options, read_named(item, "beam"), response);
+    case OPTION_BUDGET: return options_budget(options, read_named(item, "macs"), response);
     case OPTION_MODEL: return options_model(options, item.text, item.length, response);
     case OPTION_TOP: return options_top(options, read_whole(item, &number) ? number : 0, response);
     case OPTION_TIMEOUT_MS: return options_timeout(options, read_whole(item, &number) ? number : 0, response);

@@ -1,5 +1,5 @@
 /* Options as they stand in a query or in a form field: `categories=cat,animal/dog/chihuahua`, `attention=cat:2,food:0`,
- * `top=3`, `groups=true`. */
+ * `top=3`, `groups=true`, `search=beam:2`, `budget=macs:90000000`. */
 #ifndef SERVER_OPTIONS_TEXT_H
 #define SERVER_OPTIONS_TEXT_H
 

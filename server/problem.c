@@ -116,6 +116,7 @@ static unsigned status_of(enum esp_status status)
     case ESP_ERROR_UNKNOWN_NAME:
     case ESP_ERROR_NAME:
     case ESP_ERROR_WEIGHT:
+    case ESP_ERROR_SEARCH:
     case ESP_ERROR_NOTHING_LEFT: return 422;
     default: return 500;
     }

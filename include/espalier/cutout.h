@@ -8,7 +8,12 @@
  *     esp_cutout_select(cutout, "cat", 3, &err);          // nothing said = all
  *     esp_cutout_attend(cutout, "tabby", 5, 2.0f, &err);  // 1 everywhere else
  *     esp_cutout_close(cutout, &err);
- *     esp_cutout_cost(cutout); */
+ *     esp_cutout_cost(cutout);
+ *
+ * Coarse to fine: who does not know the categories lets the network search for them. With a beam of k a run descends
+ * only into the k most promising inner branches of each level; with a budget it spends no more than so many MACs. Which
+ * branches run is then known when the image has run (see esp_job), and the cost lies within known bounds. core/search.h
+ * says how branches are compared. */
 #ifndef ESPALIER_CUTOUT_H
 #define ESPALIER_CUTOUT_H
 
@@ -39,16 +44,36 @@ enum esp_status esp_cutout_attend(esp_cutout *cutout, const char *name, size_t l
 /* Whether the heads of the inner branches that run give their scores, too; they are counted then. */
 void esp_cutout_groups(esp_cutout *cutout, bool groups);
 
-/* Settles what runs. ESP_ERROR_NOTHING_LEFT: every selected category is silenced. Has to be called after the last
- * change and before anything below. */
+/* A search descends into at most `branches` inner branches of each level of the tree; 0, and a new cutout, into all. */
+void esp_cutout_beam(esp_cutout *cutout, size_t branches);
+
+/* It spends at most `macs` for each image, all that runs included: trunk, segments and heads; 0, and a new cutout, as
+ * many as it takes. */
+void esp_cutout_budget(esp_cutout *cutout, uint64_t macs);
+
+/* Settles what runs. ESP_ERROR_NOTHING_LEFT: every selected category is silenced. ESP_ERROR_SEARCH: a search would have
+ * to choose between branches without scores of their own, or its budget ends before any category; the text says how
+ * many MACs it takes. Has to be called after the last change and before anything below. */
 enum esp_status esp_cutout_close(esp_cutout *cutout, struct esp_error *err);
 
 const esp_model *esp_cutout_model(const esp_cutout *cutout);
 
-/* What it will cost to run: the engine counts the same while it runs. */
+/* What it costs to run all of it: what the engine counts, too, while it runs, unless a search chooses. */
 struct esp_cost esp_cutout_cost(const esp_cutout *cutout);
 
-/* Whether the node's segment runs, and whether its score comes out. */
+/* Whether a search has to choose, so that what runs, and what it costs, depends on the image. It does not where no
+ * level has more inner branches than the beam and the budget covers everything. */
+bool esp_cutout_chooses(const esp_cutout *cutout);
+
+/* Bounds of the MACs of a run, for any image; where nothing is chosen, both are the cost. */
+uint64_t esp_cutout_macs_least(const esp_cutout *cutout);
+uint64_t esp_cutout_macs_most(const esp_cutout *cutout);
+
+/* The beam and the budget that were set; 0 for none. */
+size_t esp_cutout_get_beam(const esp_cutout *cutout);
+uint64_t esp_cutout_get_budget(const esp_cutout *cutout);
+
+/* Whether the node's segment runs, and whether its score comes out: of a search, where it gets there. */
 bool esp_cutout_runs(const esp_cutout *cutout, size_t node);
 bool esp_cutout_scores(const esp_cutout *cutout, size_t node);
 

@@ -19,6 +19,7 @@ enum esp_status {
     ESP_ERROR_NAME,         /* the name fits several nodes, or was said twice */
     ESP_ERROR_WEIGHT,       /* an attention weight is not a number or out of range */
     ESP_ERROR_NOTHING_LEFT, /* every selected category is silenced */
+    ESP_ERROR_SEARCH,       /* a search that cannot be made: no scores to choose by, or too small a budget */
     ESP_ERROR_NOT_JPEG,     /* the bytes are not a JPEG's */
     ESP_ERROR_UNDECODABLE,  /* a JPEG, but broken or of an unsupported kind */
     ESP_ERROR_TOO_LARGE     /* more bytes or pixels than the limit */

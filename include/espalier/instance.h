@@ -16,9 +16,11 @@ typedef struct esp_instance esp_instance;
 struct esp_job {
     const esp_cutout *cutout; /* closed, of the instance's model */
     const float *input;       /* [3, height, width], normalised; esp_instance_input gives room for it */
-    float *scores;        /* out, [nodes of the model]: the scores of the nodes for which esp_cutout_scores is true; the
-                             others are left as they are */
-    struct esp_cost cost; /* out: added up by the layers that ran */
+    float *scores; /* out, [nodes of the model]: the scores of the nodes for which esp_job_scored is true; the
+                      others are left as they are */
+    uint8_t *ran;  /* out, [nodes]: what esp_job_ran and its like look at where esp_cutout_chooses; else unused, and
+                      may be NULL */
+    struct esp_cost cost;                   /* out: added up by the layers that ran */
     double trunk_seconds, branches_seconds; /* out: wall time of the run that this image was part of */
 };
 
@@ -32,5 +34,11 @@ float *esp_instance_input(esp_instance *instance, size_t index);
 
 /* Runs `count` images together, 1 to the instance's batch; each with its own selection and weights. */
 enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, size_t count, struct esp_error *err);
+
+/* After the run: whether the node's segment ran for this image, whether its score stands in `scores`, and whether it is
+ * an inner branch below which branches ran. */
+bool esp_job_ran(const struct esp_job *job, size_t node);
+bool esp_job_scored(const struct esp_job *job, size_t node);
+bool esp_job_descended(const struct esp_job *job, size_t node);
 
 #endif

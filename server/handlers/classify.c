@@ -30,7 +30,7 @@ static void submit(struct service *service, struct job *job)
     struct exchange *exchange = job->exchange;
 
     job->waiting.kind = job->network;
-    job->waiting.macs = esp_cutout_cost(job->options.cutout).macs;
+    job->waiting.macs = esp_cutout_macs_most(job->options.cutout);
     job->waiting.deadline_ns = job->arrived_ns + job->options.timeout_ms * 1000000;
     job->waiting.socket = exchange_socket(exchange);
     note_work(&exchange->work, job->network->info);
@@ -78,7 +78,7 @@ void handle_classify(struct service *service, struct exchange *exchange)
         job_store_give(service->jobs, job);
 }
 
-/* The costs of a cutout are known without running it. */
+/* The costs of a cutout, or their bounds, are known without running it. */
 void handle_cost(struct service *service, struct exchange *exchange)
 {
     struct job *job = begin(service, exchange);

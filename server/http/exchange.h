@@ -90,6 +90,8 @@ struct exchange_work {
     struct times times;
     uint64_t macs, macs_full;
     size_t branches, batch;
+    size_t beam;          /* of a search; 0 for none */
+    uint64_t budget_macs; /* likewise */
 };
 
 struct route;

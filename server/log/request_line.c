@@ -74,6 +74,10 @@ static void add_work(struct list *list, const struct request_record *record)
     add(list, log_number("macs_full", record->macs_full));
     add(list, log_number("branches", record->branches));
     add(list, log_number("batch", record->batch));
+    if (record->beam)
+        add(list, log_number("beam", record->beam));
+    if (record->budget_macs)
+        add(list, log_number("budget_macs", record->budget_macs));
 }
 
 void log_request(struct log *log, const struct request_record *record)

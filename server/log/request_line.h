@@ -29,8 +29,9 @@ struct request_record {
     bool ran;                     /* the network ran for it: so does what follows */
     double queue_ms, decode_ms, preprocess_ms, trunk_ms, branches_ms;
     uint64_t macs, macs_full;
-    uint64_t branches, batch; /* that ran; images that ran together */
-    const char *problem;      /* the text of an error's answer */
+    uint64_t branches, batch;   /* that ran; images that ran together */
+    uint64_t beam, budget_macs; /* of a search; not in the line where 0 */
+    const char *problem;        /* the text of an error's answer */
 };
 
 /* The level is `error` for our own faults (500 and the like), `warn` where the service was overloaded, stopping or too

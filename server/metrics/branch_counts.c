@@ -97,12 +97,12 @@ static void count(atomic_uint_least64_t *counter)
     atomic_store_explicit(counter, value + 1, memory_order_relaxed);
 }
 
-void branch_counts_add(struct branch_counts *counts, size_t worker, const esp_cutout *cutout)
+void branch_counts_add(struct branch_counts *counts, size_t worker, const struct esp_job *job)
 {
     atomic_uint_least64_t *row = counts->rows + worker * counts->stride;
 
     for (size_t node = 0; node < counts->count;) {
-        if (esp_cutout_runs(cutout, node))
+        if (esp_job_ran(job, node))
             count(&row[node++]);
         else
             node = counts->nodes[node].subtree_end; /* nothing below runs either */

@@ -6,7 +6,7 @@
 #ifndef SERVER_METRICS_BRANCH_COUNTS_H
 #define SERVER_METRICS_BRANCH_COUNTS_H
 
-#include "espalier/cutout.h"
+#include "espalier/instance.h"
 
 struct branch_counts;
 
@@ -21,9 +21,9 @@ bool branch_counts_fits(const struct branch_counts *counts, const esp_model *mod
 struct branch_counts *branch_counts_keep(struct branch_counts *counts);
 void branch_counts_release(struct branch_counts *counts);
 
-/* One image has run this cutout, of a model that fits: counts its branches and the trunk. A worker's number, below
+/* The job has run, of a model that fits: counts the branches that ran for it, and the trunk. A worker's number, below
  * `workers`, is for one thread at a time. */
-void branch_counts_add(struct branch_counts *counts, size_t worker, const esp_cutout *cutout);
+void branch_counts_add(struct branch_counts *counts, size_t worker, const struct esp_job *job);
 
 /* For printing; the path lives as long as the counts. Thread-safe. */
 size_t branch_counts_nodes(const struct branch_counts *counts);

@@ -75,8 +75,9 @@ static enum esp_status make_places(struct network *network, const struct network
         struct network_place *place = &network->places[i];
         place->instance = esp_crew_instance(network->crew, i);
         place->scores = calloc(parts->batch * network->info->nodes, sizeof place->scores[0]);
+        place->ran = calloc(parts->batch * network->info->nodes, sizeof place->ran[0]);
         place->predictions = calloc(network->info->categories, sizeof place->predictions[0]);
-        if (!place->scores || !place->predictions)
+        if (!place->scores || !place->ran || !place->predictions)
             return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
     }
     return network->places ? ESP_OK : esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
@@ -86,6 +87,7 @@ static void destroy_places(struct network *network)
 {
     for (size_t i = 0; network->places && i < network->workers; i++) {
         free(network->places[i].scores);
+        free(network->places[i].ran);
         free(network->places[i].predictions);
     }
     free(network->places);

@@ -24,6 +24,7 @@ struct network_parts {
 struct network_place {
     esp_instance *instance;
     float *scores;                      /* [batch][nodes] */
+    uint8_t *ran;                       /* likewise */
     struct esp_prediction *predictions; /* [categories] */
 };
 

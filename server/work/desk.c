@@ -131,7 +131,8 @@ static bool run(struct desk *desk, const struct network *network, size_t count, 
     for (size_t i = 0; i < count; i++)
         desk->engine[i] = (struct esp_job){.cutout = desk->seats[i].job->options.cutout,
                                            .input = esp_instance_input(place->instance, i),
-                                           .scores = place->scores + i * network->info->nodes};
+                                           .scores = place->scores + i * network->info->nodes,
+                                           .ran = place->ran + i * network->info->nodes};
     return esp_instance_run(place->instance, desk->engine, count, err) == ESP_OK;
 }
 
@@ -142,6 +143,8 @@ static void note_work(struct exchange_work *work, const struct esp_job *ran, con
     work->times = *times;
     work->macs = ran->cost.macs;
     work->branches = ran->cost.branches;
+    work->beam = esp_cutout_get_beam(ran->cutout);
+    work->budget_macs = esp_cutout_get_budget(ran->cutout);
     work->batch = batch;
 }
 
@@ -153,25 +156,23 @@ static void answer(struct desk *desk, size_t index, size_t batch)
     struct esp_prediction *predictions = job->network->places[desk->number].predictions;
     struct times *times = &desk->seats[index].times;
     size_t top = job->options.top < info->categories ? (size_t)job->options.top : info->categories;
-    size_t count = esp_predict(ran->cutout, ran->scores, top, predictions);
+    size_t count = esp_predict(ran, top, predictions);
     uint64_t begin = clock_now();
 
     times->trunk = ran->trunk_seconds;
     times->branches = ran->branches_seconds;
     times->total = seconds(job->arrived_ns, begin);
     struct answer given = {.request_id = job->exchange->request.id,
-                           .cutout = ran->cutout,
-                           .scores = ran->scores,
+                           .ran = ran,
                            .predictions = predictions,
                            .count = count,
                            .groups = job->options.groups,
-                           .cost = ran->cost,
                            .batch = batch,
                            .times = *times};
     answer_classify(&given, &job->exchange->response);
     metrics_stages(desk->parts->metrics, times, clock_now() - begin);
     metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
-    branch_counts_add(job->network->branches, desk->number, ran->cutout);
+    branch_counts_add(job->network->branches, desk->number, ran);
     note_work(&job->exchange->work, ran, times, batch);
 }
 

@@ -96,6 +96,9 @@ KINDS = {
     "chunked": [(200, "POST", "/classify?categories=tabby", chunks_of(picture), JPEG) for picture in PICTURES],
     "options": [(200, "POST", f"/classify?{OPTIONS}", picture, JPEG) for picture in PICTURES],
     "whole network": [(200, "POST", "/classify?groups=true&top=200", PICTURES[0], JPEG)],
+    "search": [(200, "POST", "/classify?search=beam:2&top=200", picture, JPEG) for picture in PICTURES]
+    + [(200, "POST", "/classify", json_of(PICTURES[0], search={"beam": 3}, budget={"macs": 10**15}, groups=True), JSON),
+       (200, "POST", "/cost?search=beam:1", b"", {}), (422, "POST", "/classify?budget=macs:1", PICTURES[0], JPEG)],
     "form": [(200, "POST", "/classify", *form_of(picture)) for picture in PICTURES],
     "JSON": [(200, "POST", "/classify", json_of(picture, categories=["cat", "orange"], attention={"cat": 2}), JSON)
              for picture in PICTURES],

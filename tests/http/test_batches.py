@@ -42,6 +42,8 @@ def random_query(rng, names):
     chosen = rng.sample(names, rng.randint(1, 12)) if rng.random() < 0.8 else []
     weights = {name: rng.choice([0.5, 1.25, 2, 16]) for name in rng.sample(names, rng.randint(0, 4))}
     parts = ["top=200", f"groups={rng.choice(['true', 'false'])}"]
+    if rng.random() < 0.3:
+        parts.append(f"search=beam:{rng.randint(1, 4)}")
     if chosen:
         parts.append("categories=" + ",".join(chosen))
     if weights:

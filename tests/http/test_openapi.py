@@ -57,6 +57,12 @@ def test_answers_fit_their_schemas(daemon, picture):
     check(daemon.classify(picture, "?groups=true&top=200").json, "Classification")
     check(daemon.classify(picture, "?categories=tabby").json, "Classification")
     check(daemon.request("POST", "/cost?categories=cat").json, "Cost")
+    searched = daemon.classify(picture, "?search=beam:2&groups=true").json
+    check(searched, "Classification")
+    check(searched["search"], "Search")
+    bounds = daemon.request("POST", "/cost?search=beam:2").json
+    check(bounds, "CostBounds")
+    check(bounds, "PlannedCost")
     check(daemon.get("/categories").json, "Tree")
     check(daemon.get("/healthz").json, "State")
     check(daemon.get("/readyz").json, "State")
@@ -81,7 +87,9 @@ def test_answers_of_the_repository_fit_their_schemas():
 def test_option_schema_agrees_with_the_daemon(daemon):
     """What the schema allows, the daemon takes, and the other way round."""
     cases = [{"categories": ["cat"]}, {"categories": []}, {"attention": {"cat": 16}}, {"attention": {"cat": 16.5}}, {"top": 0},
-             {"top": 1}, {"groups": True}, {"groups": "true"}, {"timeout_ms": 1}, {"colour": 1}, {"attention": {"cat": -0.1}}]
+             {"top": 1}, {"groups": True}, {"groups": "true"}, {"timeout_ms": 1}, {"colour": 1}, {"attention": {"cat": -0.1}},
+             {"search": {"beam": 1}}, {"search": {"beam": 0}}, {"search": {}}, {"search": {"beam": 1, "width": 2}}, {"search": "beam:1"},
+             {"budget": {"macs": 10**15}}, {"budget": {"macs": 0}}, {"budget": 10**15}, {"search": {"beam": 2}, "budget": {"macs": 10**15}}]
     for options in cases:
         try:
             check(options, "Options")

@@ -17,13 +17,22 @@ enum { INPUT = 3 * 64 * 64, SAMPLES = 24, MEMBERS = 4, BATCH = 8, ROUNDS = 40 };
 struct sample {
     float input[INPUT];
     esp_cutout *cutout;
-    float *scores;
-    struct esp_cost cost;
+    struct esp_job alone;
 };
 
 static esp_model *model;
 static struct sample samples[SAMPLES];
 static esp_crew *crew;
+
+/* Every second one searches, with a narrow beam, a budget that may be too small, or both. */
+static void choose_search(esp_cutout *cutout, uint64_t *random)
+{
+    if (random_below(random, 2))
+        return;
+    esp_cutout_beam(cutout, random_below(random, 4));
+    if (random_below(random, 2))
+        esp_cutout_budget(cutout, esp_model_info(model)->macs / (1 + random_below(random, 4)));
+}
 
 /* The whole network, or 1 to 12 nodes, groups and realms among them; up to 6 weights, silencing ones too. */
 static bool choose(esp_cutout *cutout, uint64_t *random)
@@ -40,6 +49,7 @@ static bool choose(esp_cutout *cutout, uint64_t *random)
         esp_cutout_attend(cutout, path, strlen(path), (double)random_below(random, 9) / 4, NULL);
     }
     esp_cutout_groups(cutout, random_below(random, 2));
+    choose_search(cutout, random);
     return esp_cutout_close(cutout, NULL) == ESP_OK;
 }
 
@@ -54,7 +64,7 @@ static void setup(void)
         ck_assert_int_eq(esp_cutout_create(&samples[i].cutout, model, NULL), ESP_OK);
         while (!choose(samples[i].cutout, &random))
             ;
-        samples[i].scores = run_one(alone, samples[i].cutout, samples[i].input, &samples[i].cost);
+        samples[i].alone = run_job(alone, samples[i].cutout, samples[i].input);
     }
     esp_instance_destroy(&alone);
     ck_assert_int_eq(esp_crew_create(&crew, model, MEMBERS, BATCH, NULL), ESP_OK);
@@ -65,7 +75,7 @@ static void teardown(void)
     esp_crew_destroy(&crew);
     for (size_t i = 0; i < SAMPLES; i++) {
         esp_cutout_destroy(&samples[i].cutout);
-        free(samples[i].scores);
+        free_job(&samples[i].alone);
     }
     esp_model_destroy(&model);
 }
@@ -76,6 +86,7 @@ struct batch {
     struct sample *of[BATCH];
     struct esp_job jobs[BATCH];
     float scores[BATCH][512];
+    uint8_t ran[BATCH][512];
 };
 
 static void draw(struct batch *batch, uint64_t *random)
@@ -85,8 +96,8 @@ static void draw(struct batch *batch, uint64_t *random)
         struct sample *sample = &samples[random_below(random, SAMPLES)];
         memset(batch->scores[i], 0xff, sizeof batch->scores[i]);
         batch->of[i] = sample;
-        batch->jobs[i] =
-            (struct esp_job){.cutout = sample->cutout, .input = sample->input, .scores = batch->scores[i]};
+        batch->jobs[i] = (struct esp_job){
+            .cutout = sample->cutout, .input = sample->input, .scores = batch->scores[i], .ran = batch->ran[i]};
     }
 }
 
@@ -94,12 +105,12 @@ static void draw(struct batch *batch, uint64_t *random)
 static bool as_alone(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        const struct sample *sample = batch->of[i];
-        if (memcmp(&batch->jobs[i].cost, &sample->cost, sizeof sample->cost) != 0)
+        const struct esp_job *job = &batch->jobs[i], *alone = &batch->of[i]->alone;
+        if (memcmp(&job->cost, &alone->cost, sizeof job->cost) != 0)
             return false;
         for (size_t node = 0; node < esp_model_info(model)->nodes; node++)
-            if (esp_cutout_scores(sample->cutout, node) &&
-                memcmp(&batch->scores[i][node], &sample->scores[node], sizeof(float)) != 0)
+            if (esp_job_ran(job, node) != esp_job_ran(alone, node) ||
+                (esp_job_scored(alone, node) && memcmp(&job->scores[node], &alone->scores[node], sizeof(float)) != 0))
                 return false;
     }
     return true;
@@ -210,8 +221,8 @@ START_TEST(test_threads_that_help_change_no_bit)
 
     atomic_store(&over, false);
     for (size_t i = 0; i < MEMBERS; i++)
-        ck_assert(!pthread_create(&threads[i], NULL, i < runners ? keep_running : keep_helping,
-                                  esp_crew_instance(crew, i)));
+        ck_assert(
+            !pthread_create(&threads[i], NULL, i < runners ? keep_running : keep_helping, esp_crew_instance(crew, i)));
     for (size_t i = 0; i < runners; i++)
         pthread_join(threads[i], NULL);
     atomic_store(&over, true);
@@ -229,13 +240,15 @@ START_TEST(test_a_crew_of_one_helps_nobody)
     esp_crew *one;
     struct esp_job job = {.cutout = samples[0].cutout, .input = samples[0].input};
     float scores[512];
+    uint8_t ran[512];
 
     job.scores = scores;
+    job.ran = ran;
     ck_assert_int_eq(esp_crew_create(&one, model, 1, 1, NULL), ESP_OK);
     esp_instance *instance = esp_crew_instance(one, 0);
     ck_assert(!esp_crew_help(instance));
     ck_assert_int_eq(esp_instance_run(instance, &job, 1, NULL), ESP_OK);
-    ck_assert_mem_eq(&job.cost, &samples[0].cost, sizeof job.cost);
+    ck_assert_mem_eq(&job.cost, &samples[0].alone.cost, sizeof job.cost);
     esp_crew_destroy(&one);
     ck_assert_ptr_null(one);
     esp_crew_destroy(&one);

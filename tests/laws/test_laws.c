@@ -145,10 +145,61 @@ START_TEST(test_mixed_batches_have_the_same_bits)
 }
 END_TEST
 
+/* A search changes nothing either, among others that do not search: what ran has the whole network's bits. */
+START_TEST(test_searches_have_the_same_bits)
+{
+    esp_instance *batched = make_instance(model, 8);
+    size_t nodes = esp_model_info(model)->nodes;
+    struct esp_job jobs[8];
+
+    for (size_t i = 0; i < 8; i++) {
+        esp_cutout *cutout = open_cutout();
+        esp_cutout_beam(cutout, i % 4);
+        esp_cutout_budget(cutout, i < 4 ? 0 : esp_model_info(model)->macs / 2);
+        ck_assert_int_eq(esp_cutout_close(cutout, NULL), ESP_OK);
+        jobs[i] = (struct esp_job){
+            .cutout = cutout, .input = inputs[i], .scores = calloc(nodes, sizeof(float)), .ran = calloc(nodes, 1)};
+    }
+    ck_assert_int_eq(esp_instance_run(batched, jobs, 8, NULL), ESP_OK);
+    for (size_t i = 0; i < 8; i++) {
+        ck_assert_uint_le(jobs[i].cost.macs, esp_cutout_macs_most(jobs[i].cutout));
+        for (size_t node = 0; node < nodes; node++)
+            if (esp_job_scored(&jobs[i], node))
+                ck_assert_mem_eq(&jobs[i].scores[node], &whole[i][node], sizeof(float));
+        free_job(&jobs[i]);
+        esp_cutout_destroy((esp_cutout **)&jobs[i].cutout);
+    }
+    esp_instance_destroy(&batched);
+}
+END_TEST
+
 static void fill_with_nan(uint8_t *weights, size_t begin, size_t end)
 {
     memset(weights + begin, 0xff, end - begin); /* all bits set is a NaN */
 }
+
+/* Law 2: no weight of a branch that a search has not come to is read either. */
+START_TEST(test_weights_that_a_search_passes_by_are_not_read)
+{
+    esp_instance *instance = make_instance(model, 1);
+    esp_cutout *cutout = open_cutout();
+
+    esp_cutout_beam(cutout, 1);
+    ck_assert_int_eq(esp_cutout_close(cutout, NULL), ESP_OK);
+    struct esp_job before = run_job(instance, cutout, inputs[0]);
+    for (size_t i = 0; i < esp_model_info(model)->nodes; i++)
+        if (!esp_job_ran(&before, i))
+            fill_with_nan(model->weights, model->nodes[i].weights_begin, model->nodes[i].weights_end);
+    struct esp_job after = run_job(instance, cutout, inputs[0]);
+    ck_assert_mem_eq(&after.cost, &before.cost, sizeof after.cost);
+    ck_assert_mem_eq(after.ran, before.ran, esp_model_info(model)->nodes);
+    ck_assert_mem_eq(after.scores, before.scores, esp_model_info(model)->nodes * sizeof(float));
+    free_job(&before);
+    free_job(&after);
+    esp_cutout_destroy(&cutout);
+    esp_instance_destroy(&instance);
+}
+END_TEST
 
 /* Law 2: no weight of a branch outside the cutout is read. */
 START_TEST(test_weights_outside_the_cutout_are_not_read)
@@ -266,6 +317,18 @@ START_TEST(test_leaf_attention_is_monotone)
 }
 END_TEST
 
+/* A budget in which a beam just ends, for an image that takes no cheaper way than it must. */
+static bool close_search(esp_cutout *cutout, size_t beam)
+{
+    bool good = true;
+    esp_cutout_beam(cutout, beam);
+    for (int i = 0; i < 2 && beam > 0; i++) {
+        good = good && esp_cutout_close(cutout, NULL) == ESP_OK;
+        esp_cutout_budget(cutout, (esp_cutout_macs_least(cutout) + esp_cutout_macs_most(cutout)) / 2);
+    }
+    return esp_cutout_close(cutout, NULL) == ESP_OK && good;
+}
+
 /* One round of what a request does in the engine, without check's macros, which allocate. */
 static bool request_round(esp_instance *instance, struct esp_job *jobs, struct esp_prediction *predictions)
 {
@@ -277,11 +340,11 @@ static bool request_round(esp_instance *instance, struct esp_job *jobs, struct e
         esp_cutout_select(cutout, i % 2 ? "animal" : "object/device", i % 2 ? 6 : 13, NULL);
         esp_cutout_attend(cutout, "trunk", 5, 1.5, NULL);
         good = good && esp_cutout_select(cutout, "tabbi", 5, &err) == ESP_ERROR_UNKNOWN_NAME;
-        good = good && esp_cutout_close(cutout, NULL) == ESP_OK;
+        good = close_search(cutout, i / 3) && good; /* none, a beam of 1 and one of 2 */
     }
     good = good && esp_instance_run(instance, jobs, 8, NULL) == ESP_OK;
     for (size_t i = 0; i < 8; i++)
-        good = good && esp_predict(jobs[i].cutout, jobs[i].scores, 5, predictions) > 0;
+        good = good && esp_predict(&jobs[i], 5, predictions) > 0;
     return good;
 }
 
@@ -289,12 +352,13 @@ static bool request_round(esp_instance *instance, struct esp_job *jobs, struct e
 START_TEST(test_request_path_allocates_nothing)
 {
     static float scores[8][512];
+    static uint8_t ran[8][512];
     static struct esp_prediction predictions[CATEGORIES];
     esp_instance *instance = make_instance(model, 8);
     struct esp_job jobs[8];
 
     for (size_t i = 0; i < 8; i++)
-        jobs[i] = (struct esp_job){.cutout = open_cutout(), .input = inputs[i], .scores = scores[i]};
+        jobs[i] = (struct esp_job){.cutout = open_cutout(), .input = inputs[i], .scores = scores[i], .ran = ran[i]};
     bool good = request_round(instance, jobs, predictions); /* the first round may warm OpenBLAS up */
     uint64_t engine = esp_allocations(), process = process_allocations();
     good = request_round(instance, jobs, predictions) && good;
@@ -319,6 +383,8 @@ int main(void)
     tcase_add_test(tests, test_single_categories_have_the_same_bits);
     tcase_add_test(tests, test_random_selections_have_the_same_bits);
     tcase_add_loop_test(tests, test_mixed_batches_have_the_same_bits, 0, 3);
+    tcase_add_test(tests, test_searches_have_the_same_bits);
+    tcase_add_test(tests, test_weights_that_a_search_passes_by_are_not_read);
     tcase_add_test(tests, test_weights_outside_the_cutout_are_not_read);
     tcase_add_test(tests, test_weights_inside_the_cutout_are_read);
     tcase_add_test(tests, test_cost_is_what_ran);

@@ -54,16 +54,32 @@ esp_cutout *make_cutout(const esp_model *model, const char *const *names)
     return cutout;
 }
 
-float *run_one(esp_instance *instance, const esp_cutout *cutout, const float *input, struct esp_cost *cost)
+struct esp_job run_job(esp_instance *instance, const esp_cutout *cutout, const float *input)
 {
+    size_t nodes = esp_model_info(esp_cutout_model(cutout))->nodes;
     struct esp_error err = {0};
     struct esp_job job = {.cutout = cutout, .input = input};
 
-    job.scores = calloc(esp_model_info(esp_cutout_model(cutout))->nodes, sizeof *job.scores);
+    job.scores = calloc(nodes, sizeof *job.scores);
+    job.ran = calloc(nodes, sizeof *job.ran);
     if (esp_instance_run(instance, &job, 1, &err) != ESP_OK)
         ck_abort_msg("%s", err.text);
+    return job;
+}
+
+void free_job(struct esp_job *job)
+{
+    free(job->scores);
+    free(job->ran);
+}
+
+float *run_one(esp_instance *instance, const esp_cutout *cutout, const float *input, struct esp_cost *cost)
+{
+    struct esp_job job = run_job(instance, cutout, input);
+
     if (cost)
         *cost = job.cost;
+    free(job.ran);
     return job.scores;
 }
 

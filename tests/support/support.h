@@ -26,6 +26,10 @@ esp_cutout *make_cutout(const esp_model *model, const char *const *names);
 /* One image through an instance: the scores, [nodes], are the caller's to free. */
 float *run_one(esp_instance *instance, const esp_cutout *cutout, const float *input, struct esp_cost *cost);
 
+/* The same, with all that a run says; free_job frees its scores and what ran. */
+struct esp_job run_job(esp_instance *instance, const esp_cutout *cutout, const float *input);
+void free_job(struct esp_job *job);
+
 /* xorshift64*: the same numbers on every machine. */
 uint64_t random_bits(uint64_t *state);
 size_t random_below(uint64_t *state, size_t bound);

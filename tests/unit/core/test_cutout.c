@@ -188,12 +188,13 @@ START_TEST(test_predictions)
 {
     static struct esp_prediction list[200];
     float *scores = calloc(esp_model_info(model)->nodes, sizeof *scores);
+    struct esp_job job = {.cutout = cutout, .scores = scores};
     double sum = 0;
 
     esp_cutout_close(cutout, NULL);
     for (size_t i = 0; i < 200; i++)
         scores[esp_model_category_node(model, i)] = (float)(i * 37 % 100); /* each value twice */
-    ck_assert_uint_eq(esp_predict(cutout, scores, 1000, list), 200);
+    ck_assert_uint_eq(esp_predict(&job, 1000, list), 200);
     for (size_t i = 0; i < 200; i++) {
         sum += list[i].probability;
         if (i > 0)
@@ -202,12 +203,12 @@ START_TEST(test_predictions)
     }
     ck_assert_double_eq_tol(sum, 1, 1e-12);
     struct esp_prediction best = list[0];
-    ck_assert_uint_eq(esp_predict(cutout, scores, 3, list), 3);
+    ck_assert_uint_eq(esp_predict(&job, 3, list), 3);
     ck_assert_uint_eq(list[0].node, best.node);
     ck_assert_double_eq_tol(list[0].probability, best.probability, 1e-15);
     ck_assert_float_eq(list[2].score, 98);
     scores[esp_model_category_node(model, 7)] = 3e38f; /* no overflow */
-    ck_assert_uint_eq(esp_predict(cutout, scores, 1, list), 1);
+    ck_assert_uint_eq(esp_predict(&job, 1, list), 1);
     ck_assert_double_eq(list[0].probability, 1);
     free(scores);
 }

@@ -237,7 +237,7 @@ static void *count_branches(void *context)
 {
     const struct counter *counter = context;
     for (int i = 0; i < ROUNDS; i++)
-        branch_counts_add(counter->counts, counter->worker, counter->cutout);
+        branch_counts_add(counter->counts, counter->worker, &(struct esp_job){.cutout = counter->cutout});
     return NULL;
 }
 
@@ -288,7 +288,7 @@ START_TEST(test_counts_outlive_their_model)
     esp_cutout *cutout = make_cutout(model, (const char *[]){"tabby", NULL});
 
     ck_assert(branch_counts_create(&counts, model, 1));
-    branch_counts_add(counts, 0, cutout);
+    branch_counts_add(counts, 0, &(struct esp_job){.cutout = cutout});
     esp_cutout_destroy(&cutout);
     esp_model_destroy(&model);
     branch_counts_release(branch_counts_keep(counts));
@@ -296,7 +296,7 @@ START_TEST(test_counts_outlive_their_model)
     model = load_bundled("plain"); /* the next one of the same tree */
     ck_assert(branch_counts_fits(counts, model));
     cutout = make_cutout(model, (const char *[]){"cat", NULL});
-    branch_counts_add(counts, 0, cutout);
+    branch_counts_add(counts, 0, &(struct esp_job){.cutout = cutout});
     struct metrics_model shown = {"m", "1", "plain", "fp32", true, counts};
     print_metrics(&metrics, &(struct metrics_view){.models = &shown, .model_count = 1});
     ck_assert(sample("espalier_branch_runs_total{model=\"m\",branch=\"trunk\"}") == 2);
