@@ -245,15 +245,21 @@ static enum esp_status read_trunk(struct esp_tree_spec *spec, const json_t *obje
     return read_node(spec, 0, object, err);
 }
 
+bool esp_is_model_name(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 0 && length <= ESP_NAME_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length;
+}
+
 static enum esp_status read_identity(struct esp_tree_spec *spec, const json_t *object, struct esp_error *err)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *version = json_string_value(json_object_get(object, "version"));
-    static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
-    if (!name || !*name || strlen(name) > ESP_NAME_MAX || strspn(name, letters) != strlen(name))
+    if (!name || !esp_is_model_name(name))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: name has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
-    if (!version || !*version || strlen(version) > ESP_NAME_MAX || strspn(version, letters) != strlen(version))
+    if (!version || !esp_is_model_name(version))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: version has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
     spec->name = esp_strdup(name);
     spec->version = esp_strdup(version);
