@@ -76,7 +76,7 @@ static enum esp_status parse_offsets(struct esp_tensor *tensor, const json_t *of
     return ESP_OK;
 }
 
-static enum esp_status parse_tensor(struct esp_safetensors *file, const char *name, const json_t *entry, size_t data,
+static enum esp_status parse_tensor(struct esp_safetensors *file, const char *name, const json_t *entry,
                                     struct esp_error *err)
 {
     struct esp_tensor *tensor = &file->tensors[file->count];
@@ -90,8 +90,9 @@ static enum esp_status parse_tensor(struct esp_safetensors *file, const char *na
     if (!parse_dtype(json_string_value(json_object_get(entry, "dtype")), &tensor->dtype))
         return esp_fail(err, ESP_ERROR_MODEL, "tensor %s: dtype has to be F32, F16, BF16 or U8", name);
     enum esp_status status = parse_shape(tensor, json_object_get(entry, "shape"), err);
-    return status != ESP_OK ? status
-                            : parse_offsets(tensor, json_object_get(entry, "data_offsets"), data, file->size, err);
+    return status != ESP_OK
+               ? status
+               : parse_offsets(tensor, json_object_get(entry, "data_offsets"), file->data, file->size, err);
 }
 
 static int by_begin(const void *a, const void *b)
@@ -109,9 +110,9 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The format demands that the tensors cover the data: overlapping ones would be a trick, holes could hide anything. */
-static enum esp_status check_coverage(struct esp_safetensors *file, size_t data, struct esp_error *err)
+static enum esp_status check_coverage(struct esp_safetensors *file, struct esp_error *err)
 {
-    size_t position = data;
+    size_t position = file->data;
 
     qsort(file->tensors, file->count, sizeof *file->tensors, by_begin);
     for (size_t i = 0; i < file->count; i++) {
@@ -128,7 +129,7 @@ static enum esp_status check_coverage(struct esp_safetensors *file, size_t data,
     return ESP_OK;
 }
 
-static enum esp_status parse_header(struct esp_safetensors *file, json_t *header, size_t data, struct esp_error *err)
+static enum esp_status parse_header(struct esp_safetensors *file, json_t *header, struct esp_error *err)
 {
     const char *name;
     json_t *entry;
@@ -142,11 +143,11 @@ static enum esp_status parse_header(struct esp_safetensors *file, json_t *header
     {
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        enum esp_status status = parse_tensor(file, name, entry, data, err);
+        enum esp_status status = parse_tensor(file, name, entry, err);
         if (status != ESP_OK)
             return status;
     }
-    return check_coverage(file, data, err);
+    return check_coverage(file, err);
 }
 
 enum esp_status esp_safetensors_parse(struct esp_safetensors *file, uint8_t *bytes, size_t size, struct esp_error *err)
@@ -164,7 +165,8 @@ enum esp_status esp_safetensors_parse(struct esp_safetensors *file, uint8_t *byt
     json_t *header = json_loadb((const char *)bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &problem);
     if (!header)
         return esp_fail(err, ESP_ERROR_MODEL, "model.safetensors: its header is not valid JSON: %s", problem.text);
-    enum esp_status status = parse_header(file, header, 8 + (size_t)length, err);
+    file->data = 8 + (size_t)length;
+    enum esp_status status = parse_header(file, header, err);
     json_decref(header);
     return status;
 }

@@ -29,6 +29,7 @@ struct esp_tensor {
 struct esp_safetensors {
     uint8_t *bytes; /* the whole file */
     size_t size;
+    size_t data;                /* where the tensors' data begin; before it are 8 bytes and the header's JSON */
     struct esp_tensor *tensors; /* sorted by name */
     size_t count;
 };

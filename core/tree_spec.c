@@ -53,14 +53,6 @@ static bool is_name(const char *text)
     return length > 0 && length <= ESP_NAME_MAX && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
 }
 
-/* What model.json's name, version and ids may be. */
-static bool is_identifier(const char *text)
-{
-    static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t length = strlen(text);
-    return length > 0 && length <= ESP_NAME_MAX && strspn(text, letters) == length;
-}
-
 static enum esp_status add_node(struct esp_tree_spec *spec, struct esp_node_spec **node, struct esp_error *err)
 {
     if (spec->count == ESP_NODES_MAX)
@@ -123,7 +115,7 @@ static enum esp_status read_id(struct esp_node_spec *node, const json_t *object,
 
     if (!id)
         return ESP_OK;
-    if (!json_is_string(id) || !is_identifier(json_string_value(id)))
+    if (!json_is_string(id) || !esp_is_model_name(json_string_value(id)))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: %s: id has to be 1 to %d of [A-Za-z0-9._-]", node->path,
                         ESP_NAME_MAX);
     node->id = esp_strdup(json_string_value(id));
@@ -295,14 +287,21 @@ static enum esp_status read_trunk(struct esp_tree_spec *spec, const json_t *obje
     return read_node(spec, 0, object, err);
 }
 
+bool esp_is_model_name(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 0 && length <= ESP_NAME_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length;
+}
+
 static enum esp_status read_identity(struct esp_tree_spec *spec, const json_t *object, struct esp_error *err)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
     const char *version = json_string_value(json_object_get(object, "version"));
 
-    if (!name || !is_identifier(name))
+    if (!name || !esp_is_model_name(name))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: name has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
-    if (!version || !is_identifier(version))
+    if (!version || !esp_is_model_name(version))
         return esp_fail(err, ESP_ERROR_MODEL, "model.json: version has to be 1 to %d of [A-Za-z0-9._-]", ESP_NAME_MAX);
     spec->name = esp_strdup(name);
     spec->version = esp_strdup(version);

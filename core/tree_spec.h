@@ -32,4 +32,7 @@ enum esp_status esp_tree_spec_parse(struct esp_tree_spec *spec, const char *text
 
 void esp_tree_spec_release(struct esp_tree_spec *spec);
 
+/* Whether a network, or its version, may be called so. */
+bool esp_is_model_name(const char *text);
+
 #endif

@@ -10,11 +10,9 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-static const struct command commands[] = {{"serve", esp_command_serve},
-                                          {"classify", esp_command_classify},
-                                          {"inspect", esp_command_inspect},
-                                          {"bench", esp_command_bench},
-                                          {"probe", esp_command_probe}};
+static const struct command commands[] = {{"serve", esp_command_serve},     {"classify", esp_command_classify},
+                                          {"inspect", esp_command_inspect}, {"cutout", esp_command_cutout},
+                                          {"bench", esp_command_bench},     {"probe", esp_command_probe}};
 
 static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "\n"
@@ -23,6 +21,7 @@ static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "  serve     answer HTTP requests\n"
                             "  classify  classify image files\n"
                             "  inspect   show a network's tree and what each branch costs\n"
+                            "  cutout    write a smaller network that holds some categories alone\n"
                             "  bench     show where the time goes, layer by layer\n"
                             "  probe     ask a daemon whether it is ready\n"
                             "\n"

@@ -126,7 +126,7 @@ def test_bad_command_lines(arguments):
 
 
 def test_help_and_version():
-    for arguments in (("--help",), ("serve", "--help"), ("classify", "--help"), ("inspect", "--help"), ("--version",)):
+    for arguments in (("--help",), ("serve", "--help"), ("classify", "--help"), ("inspect", "--help"), ("cutout", "--help"), ("--version",)):
         result = run(*arguments)
         assert result.returncode == 0 and result.stdout
     text = run("serve", "--help").stdout

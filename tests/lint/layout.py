@@ -26,7 +26,7 @@ EDGES = {
     "cblas.h": ("core/kernels/openblas.c",),
     "turbojpeg.h": ("core/image/decoder.c",),
     "microhttpd.h": ("server/http/",),
-    "jansson.h": ("core/strict_json.", "core/layer_spec.", "core/tree_spec.c", "core/safetensors.c", "server/answer.c",
+    "jansson.h": ("core/export/", "core/strict_json.", "core/layer_spec.", "core/tree_spec.c", "core/safetensors.c", "server/answer.c",
                   "server/bench/json.c", "server/handlers/repository.c", "server/json_body.c", "server/options_json.c", "server/problem.c"),
     "check.h": ("tests/",),
 }

@@ -3,10 +3,10 @@
 #include "tests/support/support.h"
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void make_directory(char directory[DIRECTORY_MAX])
 {
@@ -14,16 +14,21 @@ void make_directory(char directory[DIRECTORY_MAX])
     ck_assert_ptr_nonnull(mkdtemp(directory));
 }
 
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
+{
+    char command[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    ck_assert_int_eq(system(command), 0);
+}
+
 void remove_directory(const char *directory)
 {
-    static const char *const names[] = {"model.json", "model.safetensors"};
-    char path[256];
-
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        unlink(path);
-    }
-    rmdir(directory);
+    ck_assert_int_eq(strncmp(directory, "/tmp/espalier-test-", 19), 0);
+    shell("rm -r '%s'", directory);
 }
 
 static void calibrate(json_t *node, bool calibrated, int *leaves)
@@ -41,14 +46,6 @@ static void calibrate(json_t *node, bool calibrated, int *leaves)
     ++*leaves;
 }
 
-static void copy_weights(const char *source, const char *directory)
-{
-    char command[1024];
-
-    snprintf(command, sizeof command, "cp '%s/model.safetensors' '%s/'", project_path(source), directory);
-    ck_assert_int_eq(system(command), 0);
-}
-
 void copy_network(const char *source, const char *directory, bool calibrated)
 {
     char path[512];
@@ -61,5 +58,5 @@ void copy_network(const char *source, const char *directory, bool calibrated)
     snprintf(path, sizeof path, "%s/model.json", directory);
     ck_assert_int_eq(json_dump_file(description, path, JSON_INDENT(1)), 0);
     json_decref(description);
-    copy_weights(source, directory);
+    shell("cp '%s/model.safetensors' '%s/'", project_path(source), directory);
 }

@@ -9,7 +9,7 @@ enum { DIRECTORY_MAX = 64 };
 /* A new empty directory in /tmp. */
 void make_directory(char directory[DIRECTORY_MAX]);
 
-/* Removes it, and the files of a model directory in it, where they are there. */
+/* Removes it with all that is in it. */
 void remove_directory(const char *directory);
 
 /* Writes a copy of the project's model directory `source` into `directory`: with a calibration in every leaf, each
