@@ -8,6 +8,7 @@ int esp_command_classify(int argc, char **argv);
 int esp_command_inspect(int argc, char **argv);
 int esp_command_cutout(int argc, char **argv);
 int esp_command_bench(int argc, char **argv);
+int esp_command_evaluate(int argc, char **argv);
 int esp_command_probe(int argc, char **argv);
 
 #endif

@@ -12,7 +12,8 @@ struct command {
 
 static const struct command commands[] = {{"serve", esp_command_serve},     {"classify", esp_command_classify},
                                           {"inspect", esp_command_inspect}, {"cutout", esp_command_cutout},
-                                          {"bench", esp_command_bench},     {"probe", esp_command_probe}};
+                                          {"bench", esp_command_bench},     {"evaluate", esp_command_evaluate},
+                                          {"probe", esp_command_probe}};
 
 static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "\n"
@@ -23,6 +24,7 @@ static const char usage[] = "Usage: espalier COMMAND [OPTION...]\n"
                             "  inspect   show a network's tree and what each branch costs\n"
                             "  cutout    write a smaller network that holds some categories alone\n"
                             "  bench     show where the time goes, layer by layer\n"
+                            "  evaluate  measure a network on labelled pictures\n"
                             "  probe     ask a daemon whether it is ready\n"
                             "\n"
                             "espalier COMMAND --help says more; espalier --version tells the version.\n";

@@ -43,11 +43,12 @@ static void teardown(void)
 }
 
 /* The confidences of what the cutout says to the scores, by node. */
-static double *confidences(const esp_cutout *cutout, const float *scores)
+static double *confidences(const esp_cutout *cutout, float *scores)
 {
+    struct esp_job job = {.cutout = cutout, .scores = scores};
     struct esp_prediction list[CATEGORIES_MAX];
     double *values = calloc(esp_model_info(model)->nodes, sizeof *values);
-    size_t count = esp_predict(cutout, scores, categories, list);
+    size_t count = esp_predict(&job, categories, list);
 
     for (size_t i = 0; i < count; i++)
         values[list[i].node] = list[i].confidence;

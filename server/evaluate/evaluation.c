@@ -1,0 +1,104 @@
+#include "server/evaluate/evaluation.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void free_picture(struct evaluated *picture)
+{
+    if (!picture)
+        return;
+    free(picture->name);
+    free((char *)picture->fault);
+    free(picture->scores);
+    free(picture->swept);
+    free(picture);
+}
+
+void evaluation_release(struct evaluation *evaluation)
+{
+    for (size_t i = 0; i < evaluation->count; i++)
+        free_picture(evaluation->pictures[i]);
+    free(evaluation->pictures);
+    for (size_t i = 0; i < evaluation->unknown_count; i++)
+        free(evaluation->unknown[i].name);
+    free(evaluation->unknown);
+    evaluation->pictures = NULL;
+    evaluation->unknown = NULL;
+    evaluation->count = evaluation->unknown_count = 0;
+}
+
+static float *no_scores(size_t count)
+{
+    float *scores = malloc((count ? count : 1) * sizeof *scores);
+    for (size_t i = 0; scores && i < count; i++)
+        scores[i] = NAN;
+    return scores;
+}
+
+/* Makes room for one more element of `size` bytes where `count` is a power of two or 0. */
+static void *grown(void *array, size_t count, size_t size)
+{
+    return count & (count - 1) ? array : realloc(array, (count ? 2 * count : 1) * size);
+}
+
+struct evaluated *evaluation_add(struct evaluation *evaluation, char *name, size_t truth)
+{
+    const struct sweep *sweep = &evaluation->sweep;
+    struct evaluated *picture = calloc(1, sizeof *picture);
+    void *room = grown(evaluation->pictures, evaluation->count, sizeof *evaluation->pictures);
+
+    if (room)
+        evaluation->pictures = room;
+    if (!picture || !room) {
+        free(name);
+        free(picture);
+        return NULL;
+    }
+    picture->name = name;
+    picture->truth = truth;
+    picture->scores = no_scores(esp_model_info(evaluation->model)->categories);
+    if (sweep->weights_count)
+        picture->swept = no_scores(sweep->weights_count * sweep->attended_count);
+    if (!picture->scores || (sweep->weights_count && !picture->swept)) {
+        free_picture(picture);
+        return NULL;
+    }
+    return evaluation->pictures[evaluation->count++] = picture;
+}
+
+/* The folder that the picture lies in; its length is written. */
+static const char *folder_of(const char *path, size_t *length)
+{
+    const char *end = strrchr(path, '/'), *begin = end;
+
+    if (!end) {
+        *length = 0;
+        return path;
+    }
+    while (begin > path && begin[-1] != '/')
+        begin--;
+    *length = (size_t)(end - begin);
+    return begin;
+}
+
+bool evaluation_unknown(struct evaluation *evaluation, const char *path)
+{
+    size_t length;
+    const char *folder = folder_of(path, &length);
+
+    for (size_t i = evaluation->unknown_count; i-- > 0;) /* mostly the last one */
+        if (strlen(evaluation->unknown[i].name) == length && memcmp(evaluation->unknown[i].name, folder, length) == 0) {
+            evaluation->unknown[i].pictures++;
+            return true;
+        }
+    void *room = grown(evaluation->unknown, evaluation->unknown_count, sizeof *evaluation->unknown);
+    if (!room)
+        return false;
+    evaluation->unknown = room;
+    char *name = strndup(folder, length);
+    if (!name)
+        return false;
+    evaluation->unknown[evaluation->unknown_count++] = (struct unknown_label){name, 1};
+    return true;
+}

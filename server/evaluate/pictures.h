@@ -1,0 +1,40 @@
+/* Labelled pictures on disk: <anything>/<label>/<file>.jpg in a directory, or in an archive (tar, zip, ...; plain or
+ * compressed) that is read as a stream, without unpacking anything to disk. Files that are not called .jpg, .jpeg or
+ * .jpe are passed by. Used by one thread at a time. */
+#ifndef SERVER_EVALUATE_PICTURES_H
+#define SERVER_EVALUATE_PICTURES_H
+
+#include "espalier/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct picture_source;
+
+struct picture {
+    char *name;     /* its path below the directory, or in the archive; NULL after the last one */
+    uint8_t *bytes; /* NULL where the file is larger than the limit */
+    size_t size;
+};
+
+/* `bytes_max` is the most that one picture may have. Directories are read in the order of their names, archives in
+ * their own. ESP_ERROR_IO: there is no such thing, or it is no archive. Close it with picture_source_close, which sets
+ * the pointer to NULL. */
+enum esp_status picture_source_open(struct picture_source **source, const char *path, size_t bytes_max,
+                                    struct esp_error *err);
+void picture_source_close(struct picture_source **source);
+
+/* The next one, for the caller to release. ESP_ERROR_IO: a file cannot be read, or the archive is broken from here on.
+ */
+enum esp_status picture_source_next(struct picture_source *source, struct picture *picture, struct esp_error *err);
+
+void picture_release(struct picture *picture);
+
+/* How much of it has been read, 0 to 1. */
+double picture_source_done(const struct picture_source *source);
+
+/* Files that were passed by. */
+size_t picture_source_others(const struct picture_source *source);
+
+#endif
