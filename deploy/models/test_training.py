@@ -374,11 +374,14 @@ class Training(Folder):
         (self.folder / "run" / "checkpoint.pt").unlink()
         with mock.patch.object(train.Trainer, "progress", lambda self: 1.0 if self.step >= self.steps_per_epoch else self.step / (3 * self.steps_per_epoch)):
             self.train()
+        self.assertEqual(self.train("--finish").count("epoch "), 0)
+        halfway = model_directory.read(self.folder / "run" / "model").tensors
         printed = self.train()
         self.assertIn("goes on from", printed)
         continued = model_directory.read(self.folder / "run" / "model").tensors
         for name, array in through.items():
             np.testing.assert_array_equal(array, continued[name], err_msg=name)
+        self.assertTrue(any((array != halfway[name]).any() for name, array in through.items()))
 
     def test_starts_from_a_trained_network_with_some_branches_for_each_picture(self) -> None:
         self.pictures(12)

@@ -11,6 +11,7 @@ An error of the program is raised with what it said.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ class Engine:
         """What the network says to labelled pictures (espalier evaluate)."""
         with tempfile.TemporaryDirectory() as folder:
             scores = Path(folder, "scores.npy")
-            self._run("evaluate", str(data), "--scores", str(scores), *self.threads, *options)
+            self._run("evaluate", str(data), "--quiet", "--scores", str(scores), *self.threads, *options)
             lines = [line.split("\t") for line in scores.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
             place = {path: number for number, path in enumerate(self.categories)}
             names, truth = [line[0] for line in lines], np.array([place[line[1]] for line in lines])
@@ -71,6 +72,16 @@ class Engine:
             line = self._run("classify", "--json", "--top", "1", *(["--categories", key] if names else []), str(self._picture()))
             self._costs[key] = json.loads(line)["cost"]
         return self._costs[key]
+
+    def least_search(self) -> int:
+        """The fewest MACs that a search among all categories takes: the program names it where a budget is too small."""
+        try:
+            self._run("classify", "--budget", "macs:1", str(self._picture()))
+        except EngineError as error:
+            if found := re.search(r"takes at least (\d+)", str(error)):
+                return int(found.group(1))
+            raise
+        raise EngineError("a budget of one MAC was enough")
 
     def time_ms(self, names: Sequence[str], runs: int = 100) -> float:
         """The median time of the engine for one picture on one thread, in milliseconds."""

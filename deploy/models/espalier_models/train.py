@@ -8,6 +8,7 @@ export). A line of progress tells the rate and the time that remains.
 
     --start DIR       begin with the weights of a model directory (norm "none"; see TreeNetwork.take_over)
     --only BRANCH     train the categories of one branch of the taxonomy only
+    --finish          no more training: export what the checkpoint has
     --minutes M       the schedule follows the clock, not the epochs: it ends M minutes of training from the start
     --set NAME=JSON   another value for one of the recipe's training settings
     --cache FILE      keep the decoded pictures there for the next time
@@ -312,7 +313,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
     trainer.begin()
-    while trainer.progress() < 1:
+    while trainer.progress() < 1 and not arguments.finish:
         trainer.run_epoch(line)
         trainer.save()
         print(f"epoch {trainer.epochs():.2f}: top-1 of the pictures held out {measure(trainer, held_out)[1]:.2f} %", flush=True)
@@ -332,6 +333,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="model directory to start from")
     parser.add_argument("--only", metavar="BRANCH", help="only the categories of this branch")
     parser.add_argument("--minutes", type=float, help="train for so long, instead of the recipe's epochs")
+    parser.add_argument("--finish", action="store_true", help="export what the checkpoint has")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=JSON", help="another value for a setting")
     parser.add_argument("--cache", type=Path, help="file for the decoded pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
