@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from bundled import TABBY
 from busy import Busy
 from daemon import BINARY, Daemon
 
@@ -62,7 +63,7 @@ def test_each_request_has_one_line(picture):
 def test_text_for_people(picture):
     with LoggedDaemon(log_format="text") as daemon:
         daemon.classify(picture, "?categories=tabby")
-    assert re.search(r"^\S+Z info  request .*method=POST path=/classify .*status=200 .*macs=44163084", daemon.log, re.MULTILINE)
+    assert re.search(r"^\S+Z info  request .*method=POST path=/classify .*status=200 .*macs=" + str(TABBY.macs), daemon.log, re.MULTILINE)
 
 
 @pytest.mark.calm

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import exposition
+from bundled import TABBY, VERSION, WHOLE
 from daemon import BINARY, Daemon
 from pictures import png
 
@@ -78,8 +79,8 @@ def test_requests_are_counted_and_timed(picture):
     assert duration.value("_bucket", route="/classify", code="200", le="+Inf") == 7
     assert 0 < stage.value("_sum") < duration.value("_sum", route="/classify", code="200") < elapsed
     assert all(stage.value("_count", stage=name) == 7 for name in STAGES)
-    assert families["espalier_macs_total"].value() == 7 * 44163084
-    assert families["espalier_macs_full_total"].value() == 7 * 295872864
+    assert families["espalier_macs_total"].value() == 7 * TABBY.macs
+    assert families["espalier_macs_full_total"].value() == 7 * WHOLE.macs
     assert families["espalier_predictions_total"].value() == families["espalier_runs_total"].value(images="1") == 7
     assert 0 < families["process_cpu_seconds_total"].value()
 
@@ -111,7 +112,7 @@ def test_what_serves(daemon):
     families = scrape(daemon)
     (_, labels), = families["espalier_model_info"].samples
     model, first_line = dict(labels), daemon.first_line
-    assert model["model"] == "tiny-imagenet-200" and model["version"] == "1" and model["default"] == "true"
+    assert model["model"] == "tiny-imagenet-200" and model["version"] == VERSION and model["default"] == "true"
     assert f"({model['kernels']}, {model['precision']}, " in first_line
     said = subprocess.run([BINARY, "--version"], capture_output=True, text=True).stdout
     assert all(version in said for version in families["espalier_build_info"].labels("version"))

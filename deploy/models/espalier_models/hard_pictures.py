@@ -19,8 +19,8 @@ from PIL import Image, ImageFilter
 from .pictures import files
 
 KINDS = ("blurred", "noisy", "half covered")
-BLUR = 1.5  # radius in pixels of a picture of 64
-NOISE = 40  # deviation, of 255
+BLUR = 0.8  # radius in pixels of a picture of 64
+NOISE = 20  # deviation, of 255
 GREY = 118
 
 

@@ -131,10 +131,10 @@ class Report:
         self.check_attention()
         base = WEIGHTS.index(1.0)
         summary = [
-            [f"{weight:g}", percent(recall[:, place].mean()), percent(false[:, place].mean(), 2), percent((recall[:, place] > recall[:, base]).mean()), percent((recall[:, place] < recall[:, base]).mean())]
+            [f"{weight:g}", percent(np.nanmean(recall[:, place])), percent(false[:, place].mean(), 2), percent((recall[:, place] > recall[:, base]).mean()), percent((recall[:, place] < recall[:, base]).mean())]
             for place, weight in enumerate(WEIGHTS)
         ]
-        plots.attention(self.plots / "attention.svg", WEIGHTS, recall.mean(0), false.mean(0))
+        plots.attention(self.plots / "attention.svg", WEIGHTS, np.nanmean(recall, 0), false.mean(0))
         rows = [
             [path, *(percent(value, 0) for value in recall[place]), *(percent(value, 2) for value in false[place])]
             for place, path in enumerate(self.engine.categories)
@@ -158,7 +158,7 @@ class Report:
         false = np.array([[pair[1] for pair in row] for row in measured.values()])
         rows = [
             [path, *(f"{percent(one)} / {percent(two, 2)}" for one, two in row)] for path, row in measured.items()
-        ] + [["mean", *(f"{percent(one)} / {percent(two, 2)}" for one, two in zip(recall.mean(0), false.mean(0)))]]
+        ] + [["mean", *(f"{percent(one)} / {percent(two, 2)}" for one, two in zip(np.nanmean(recall, 0), false.mean(0)))]]
         base = WEIGHTS.index(1.0)
         gain = ", ".join(f"{percent((recall[:, place] > recall[:, base]).mean(), 0)} % at {weight:g}" for place, weight in enumerate(WEIGHTS) if weight > 1)
         return (
@@ -178,8 +178,8 @@ class Report:
         rows, curves = [], {}
         for kind, evaluation in kinds.items():
             recall, false = self._leaf_sweep(evaluation)
-            curves[kind] = recall.mean(0)
-            rows.append([kind, percent(evaluation.top(), 2), *(f"{percent(one)} / {percent(two, 2)}" for one, two in zip(recall.mean(0), false.mean(0)))])
+            curves[kind] = np.nanmean(recall, 0)
+            rows.append([kind, percent(evaluation.top(), 2), *(f"{percent(one)} / {percent(two, 2)}" for one, two in zip(np.nanmean(recall, 0), false.mean(0)))])
         plots.hard(self.plots / "hard.svg", WEIGHTS, curves)
         return (
             "\n## Attention on hard pictures\n\n"
@@ -287,8 +287,9 @@ class Report:
             path = self.engine.categories[place]
             options = ["--first", "200", "--categories", path, "--all-pictures", "--attention", f"{path}:1.5"]
             attended = self.engine.evaluate(self.data, *options)
-            expected = self._attended(self.whole.scores[: len(attended.scores), place], place, 1.5)
-            if np.abs(attended.scores[:, place] - expected).max() > 1e-3:
+            count = min(len(attended.scores), len(self.whole.scores))
+            expected = self._attended(self.whole.scores[:count, place], place, 1.5)
+            if np.abs(attended.scores[:count, place] - expected).max() > 1e-3:
                 raise RuntimeError(f"{path}: attention is not linear at the category")
 
     def _leaf_sweep(self, evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
