@@ -393,6 +393,13 @@ class Training(Folder):
         self.assertIn("0 tensors are new", printed)
         self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
 
+    def test_trains_in_bf16(self) -> None:
+        self.pictures(12)
+        printed = self.train("--precision", "bf16", training={"epochs": 4, "branches": {"likely": 1, "random": 0}, "norm": "none"})
+        self.assertIn("run/model", printed)
+        for name, array in model_directory.read(self.folder / "run" / "model").tensors.items():
+            self.assertTrue(np.isfinite(array).all(), name)
+
     def test_start_needs_a_network_without_normalisation(self) -> None:
         self.pictures(2)
         with self.assertRaisesRegex(SystemExit, "norm=none"):

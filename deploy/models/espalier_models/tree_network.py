@@ -229,7 +229,7 @@ class TreeNetwork(nn.Module):
         segment = self.segments[node.path]
         features = segment.layers(x)
         if segment.head is not None:
-            inner_scores[rows, self._inner_places[node.path]] = segment.head(features)[:, 0]
+            inner_scores[rows, self._inner_places[node.path]] = segment.head(features)[:, 0].to(inner_scores.dtype)
         for number in self._below[node.path]:
             leaves = self.bouquets[number]
             if leaves[0] in node.children:
@@ -237,7 +237,7 @@ class TreeNetwork(nn.Module):
                 if len(some):
                     siblings = self.segments[_key(leaves)]
                     places = torch.tensor([self._places[leaf.path] for leaf in leaves], device=x.device)
-                    category_scores[some[:, None], places] = siblings.head(siblings.layers(inputs))
+                    category_scores[some[:, None], places] = siblings.head(siblings.layers(inputs)).to(category_scores.dtype)
         for child in node.children:
             if child.children:
                 inputs, some = _wanted_rows(features, rows, wanted, self._below[child.path])
