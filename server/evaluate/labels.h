@@ -1,6 +1,6 @@
 /* Which category a picture shows, as its folder's name says. A name is looked for among the folders of a list, if there
- * is one, then among the ids of the network, and then as a category's name or path: the last folder, the last two as a
- * path, and so on. Thread-safe once made. */
+ * is one, then among the ids of the network, and then as a category's
+ * name or path: the last folder, the last two as a path, and so on. Thread-safe once made. */
 #ifndef SERVER_EVALUATE_LABELS_H
 #define SERVER_EVALUATE_LABELS_H
 
@@ -8,9 +8,9 @@
 
 struct labels;
 
-/* `list` is a file with lines of a folder's name, a tab, and a category; NULL for none. The model must outlive the
- * labels. Free them with labels_destroy, which sets the pointer to NULL. ESP_ERROR_IO, ESP_ERROR_ARGUMENT: what is
- * wrong in the list. */
+/* `list` is a file with lines of a folder's name, a tab, and a category's name or path; NULL for none. The model must
+ * outlive the labels. Free them with labels_destroy, which sets the pointer to NULL. ESP_ERROR_IO, ESP_ERROR_ARGUMENT:
+ * what is wrong in the list. */
 enum esp_status labels_create(struct labels **labels, const esp_model *model, const char *list, struct esp_error *err);
 void labels_destroy(struct labels **labels);
 
