@@ -2,6 +2,7 @@
 #include "espalier/limits.h"
 #include "server/evaluate/labels.h"
 #include "server/evaluate/pictures.h"
+#include "server/evaluate/progress.h"
 #include "server/evaluate/report.h"
 #include "server/evaluate/statistics.h"
 #include "server/evaluate/sweep.h"
@@ -603,6 +604,37 @@ START_TEST(test_scores_that_cannot_be_written)
 }
 END_TEST
 
+/* Half of 100 pictures after 20 seconds, shown twice at once: the second time is too early. */
+static void show_half(bool terminal, char *text, size_t size)
+{
+    struct progress progress;
+    FILE *out = tmpfile();
+
+    ck_assert_ptr_nonnull(out);
+    progress_begin(&progress, out);
+    ck_assert(!progress.terminal);
+    progress.terminal = terminal;
+    progress.begun -= UINT64_C(20000000000);
+    progress.shown = progress.begun;
+    progress_show(&progress, 0.5, 100);
+    progress_show(&progress, 0.5, 100);
+    progress_end(&progress);
+    rewind(out);
+    text[fread(text, 1, size - 1, out)] = 0;
+    fclose(out);
+}
+
+START_TEST(test_progress)
+{
+    char text[256];
+
+    show_half(false, text, sizeof text);
+    ck_assert_str_eq(text, " 50 %  100 pictures, 5/s, 20 s to go\n");
+    show_half(true, text, sizeof text);
+    ck_assert_str_eq(text, "\r[===============>              ]  50 %  100 pictures, 5/s, 20 s to go\x1b[K\r\x1b[K");
+}
+END_TEST
+
 /* ---- the sweep ---- */
 
 /* The plan, or the error's text, for the cutout of `only` (NULL: of all). */
@@ -734,6 +766,7 @@ int main(void)
     tcase_add_test(scores, test_names_are_printable);
     tcase_add_test(scores, test_csv);
     tcase_add_test(scores, test_scores_that_cannot_be_written);
+    tcase_add_test(scores, test_progress);
     suite_add_tcase(suite, scores);
     return run_suite(suite);
 }
