@@ -233,9 +233,10 @@ static enum esp_status check_count(const struct command *command, const struct e
     if (evaluation->count > evaluation->faults)
         return ESP_OK;
     return esp_fail(err, ESP_ERROR_IO, "%.200s: no picture %s", command->data,
-                    evaluation->count        ? "can be read"
-                    : evaluation->unselected ? "shows one of the categories asked for"
-                                             : "lies in a folder that is called like a category");
+                    evaluation->count ? "can be read"
+                    : evaluation->unselected
+                        ? "shows one of the categories asked for"
+                        : "lies in a folder that is called like a category; --labels says what others mean");
 }
 
 static enum esp_status print(const struct command *command, const struct evaluation *evaluation, struct esp_error *err)
