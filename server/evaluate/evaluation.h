@@ -25,7 +25,7 @@ struct weight_sweep {
 };
 
 struct unknown_label {
-    char *name; /* the same */
+    char *name; /* as it may be printed, too */
     size_t pictures;
 };
 

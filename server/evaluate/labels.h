@@ -1,6 +1,6 @@
 /* Which category a picture shows, as its folder's name says. A name is looked for among the folders of a list, if there
- * is one, then among the ids of the network, and then as a category's
- * name or path: the last folder, the last two as a path, and so on. Thread-safe once made. */
+ * is one, then among the ids of the network, and then as a category's name or path: the last folder, the last two as a
+ * path, and so on. Thread-safe once made. */
 #ifndef SERVER_EVALUATE_LABELS_H
 #define SERVER_EVALUATE_LABELS_H
 

@@ -74,7 +74,7 @@ static enum esp_status list_directory(struct picture_source *source, struct esp_
             status = no_memory(err);
     }
     fts_close(walk);
-    if (status == ESP_OK)
+    if (status == ESP_OK && source->count)
         qsort(source->files, source->count, sizeof *source->files, by_name);
     return status;
 }

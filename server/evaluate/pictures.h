@@ -1,8 +1,7 @@
 /* Labelled pictures on disk: <anything>/<label>/<file>.jpg in a directory, or in an archive (tar, plain or
  * compressed, zip or 7z) that is read as a stream, without unpacking anything to disk. Files that are not called .jpg,
- * .jpeg or .jpe are passed by, and links in archives and links to nothing, too. In an
- * archive, names that are not ASCII want a locale (LC_CTYPE) of UTF-8; without it these files may be passed by. Used by
- * one thread at a time. */
+ * .jpeg or .jpe are passed by, and links in archives and links to nothing, too. In an archive, names that are not ASCII
+ * want a locale (LC_CTYPE) of UTF-8; without it these files may be passed by. Used by one thread at a time. */
 #ifndef SERVER_EVALUATE_PICTURES_H
 #define SERVER_EVALUATE_PICTURES_H
 
