@@ -12,8 +12,12 @@
 #include "server/spoken.h"
 
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define WEIGHTS "0.5,0.8,1,1.1,1.25,1.5,2"
 
 enum { THREADS_MAX = 256 };
 
@@ -31,7 +35,7 @@ static const char usage[] =
     "  --attention LIST         weights from 0 to 16: cat:2.0,food:0 (1 everywhere)\n"
     "  --attention-sweep LIST   attend to these nodes with one weight after the other, and print recall,\n"
     "                           precision and false positives of their categories for each\n"
-    "  --weights LIST           the weights of the sweep (0.5,0.8,1,1.1,1.25,1.5,2)\n"
+    "  --weights LIST           the weights of the sweep (" WEIGHTS ")\n"
     "  --search beam:K          descend into the K best branches of each level only\n"
     "  --budget macs:N          spend at most N MACs on a picture\n"
     "  --first N                only the first N pictures (all)\n"
@@ -73,6 +77,18 @@ static bool read_number(const char *flag, uint64_t most, uint64_t *number)
         return true;
     fprintf(stderr, "espalier evaluate: %s\n", err.text);
     return false;
+}
+
+static int wrong(const char *text)
+{
+    fprintf(stderr, "espalier evaluate: %s\n", text);
+    return 2;
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t length = strlen(text), last = strlen(ending);
+    return length >= last && strcmp(text + length - last, ending) == 0;
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -130,10 +146,12 @@ static int parse(struct command *command, int argc, char **argv)
         status = parse_flag(command, flag);
     if (status >= 0)
         return status;
-    if (argc - optind != 1) {
-        fputs("espalier evaluate: name one directory or archive of pictures; --help tells more\n", stderr);
-        return 2;
-    }
+    if (argc - optind != 1)
+        return wrong("name one directory or archive of pictures; --help tells more");
+    if (command->weights && !command->nodes)
+        return wrong("--weights goes with --attention-sweep");
+    if (command->scores && !ends_with(command->scores, REPORT_SCORES_ENDING))
+        return wrong("--scores: the file's name has to end in " REPORT_SCORES_ENDING);
     command->data = argv[optind];
     return -1;
 }
@@ -170,8 +188,8 @@ static enum esp_status prepare(struct command *command, struct esp_error *err)
         (status = picture_source_open(&command->source, command->data, limits.bytes, err)) != ESP_OK)
         return status;
     if (command->nodes)
-        status = sweep_plan(&command->sweep, command->options.cutout, command->nodes, command->weights,
-                            command->attention, err);
+        status = sweep_plan(&command->sweep, command->options.cutout, command->nodes,
+                            command->weights ? command->weights : WEIGHTS, command->attention, err);
     command->selected = calloc(categories, sizeof *command->selected);
     if (!command->selected)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
@@ -215,9 +233,18 @@ static enum esp_status check_count(const struct command *command, const struct e
     if (evaluation->count > evaluation->faults)
         return ESP_OK;
     return esp_fail(err, ESP_ERROR_IO, "%.200s: no picture %s", command->data,
-                    evaluation->count        ? "can be read"
-                    : evaluation->unselected ? "shows one of the categories asked for"
-                                             : "lies in a folder that is called like a category");
+                    evaluation->count ? "can be read"
+                    : evaluation->unselected
+                        ? "shows one of the categories asked for"
+                        : "lies in a folder that is called like a category; --labels says what others mean");
+}
+
+static enum esp_status print(const struct command *command, const struct evaluation *evaluation, struct esp_error *err)
+{
+    (command->csv ? report_csv : report_text)(stdout, evaluation);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return esp_fail(err, ESP_ERROR_IO, "the standard output cannot be written");
+    return ESP_OK;
 }
 
 /* The exit status. */
@@ -235,7 +262,7 @@ static int evaluate(struct command *command)
     if (status == ESP_OK)
         status = check_count(command, &evaluation, &err);
     if (status == ESP_OK)
-        (command->csv ? report_csv : report_text)(stdout, &evaluation);
+        status = print(command, &evaluation, &err);
     if (status == ESP_OK && command->scores)
         status = report_scores(command->scores, &evaluation, &err);
     evaluation_release(&evaluation);
@@ -257,7 +284,9 @@ static int run(struct command *command)
 
 int esp_command_evaluate(int argc, char **argv)
 {
-    struct command command = {.weights = "0.5,0.8,1,1.1,1.25,1.5,2"};
+    struct command command = {0};
+
+    setlocale(LC_CTYPE, "C.UTF-8"); /* for names in archives: pictures.h */
     int status = parse(&command, argc, argv);
 
     if (status < 0)

@@ -9,7 +9,7 @@ static void free_picture(struct evaluated *picture)
     if (!picture)
         return;
     free(picture->name);
-    free((char *)picture->fault);
+    free(picture->fault);
     free(picture->scores);
     free(picture->swept);
     free(picture);
@@ -42,9 +42,17 @@ static void *grown(void *array, size_t count, size_t size)
     return count & (count - 1) ? array : realloc(array, (count ? 2 * count : 1) * size);
 }
 
+/* Names come from whoever made the archive: none may break a line or talk to a terminal. */
+static void make_printable(char *name)
+{
+    for (; *name; name++)
+        if ((unsigned char)*name < 0x20 || *name == 0x7f)
+            *name = '?';
+}
+
 struct evaluated *evaluation_add(struct evaluation *evaluation, char *name, size_t truth)
 {
-    const struct sweep *sweep = &evaluation->sweep;
+    const struct weight_sweep *sweep = &evaluation->sweep;
     struct evaluated *picture = calloc(1, sizeof *picture);
     void *room = grown(evaluation->pictures, evaluation->count, sizeof *evaluation->pictures);
 
@@ -55,6 +63,7 @@ struct evaluated *evaluation_add(struct evaluation *evaluation, char *name, size
         free(picture);
         return NULL;
     }
+    make_printable(name);
     picture->name = name;
     picture->truth = truth;
     picture->scores = no_scores(esp_model_info(evaluation->model)->categories);
@@ -67,38 +76,37 @@ struct evaluated *evaluation_add(struct evaluation *evaluation, char *name, size
     return evaluation->pictures[evaluation->count++] = picture;
 }
 
-/* The folder that the picture lies in; its length is written. */
-static const char *folder_of(const char *path, size_t *length)
+/* The folder that the picture lies in, for the caller to free; "" where it lies in none. */
+static char *folder_of(const char *path)
 {
     const char *end = strrchr(path, '/'), *begin = end;
 
-    if (!end) {
-        *length = 0;
-        return path;
-    }
+    if (!end)
+        return strdup("");
     while (begin > path && begin[-1] != '/')
         begin--;
-    *length = (size_t)(end - begin);
-    return begin;
+    return strndup(begin, (size_t)(end - begin));
 }
 
 bool evaluation_unknown(struct evaluation *evaluation, const char *path)
 {
-    size_t length;
-    const char *folder = folder_of(path, &length);
+    char *name = folder_of(path);
 
+    if (!name)
+        return false;
+    make_printable(name);
     for (size_t i = evaluation->unknown_count; i-- > 0;) /* mostly the last one */
-        if (strlen(evaluation->unknown[i].name) == length && memcmp(evaluation->unknown[i].name, folder, length) == 0) {
+        if (strcmp(evaluation->unknown[i].name, name) == 0) {
             evaluation->unknown[i].pictures++;
+            free(name);
             return true;
         }
     void *room = grown(evaluation->unknown, evaluation->unknown_count, sizeof *evaluation->unknown);
-    if (!room)
+    if (!room) {
+        free(name);
         return false;
+    }
     evaluation->unknown = room;
-    char *name = strndup(folder, length);
-    if (!name)
-        return false;
     evaluation->unknown[evaluation->unknown_count++] = (struct unknown_label){name, 1};
     return true;
 }

@@ -8,16 +8,16 @@
 
 /* One picture. */
 struct evaluated {
-    char *name;
+    char *name;                /* as it may be printed: its control characters are question marks */
     size_t truth;              /* its category's number */
-    const char *fault;         /* why it could not be read; NULL where it could */
+    char *fault;               /* why it could not be read; NULL where it could */
     uint64_t macs, parameters; /* paid for it, without a sweep */
     float *scores;             /* [categories]; NAN where a category did not run */
     float *swept;              /* [weights][attended categories]; NULL without a sweep */
 };
 
 /* Weights of attention that are tried one after the other at some categories. */
-struct sweep {
+struct weight_sweep {
     const double *weights;
     size_t weights_count;
     const size_t *attended; /* numbers of categories, ascending */
@@ -25,19 +25,19 @@ struct sweep {
 };
 
 struct unknown_label {
-    char *name;
+    char *name; /* as it may be printed, too */
     size_t pictures;
 };
 
 struct evaluation {
     const esp_model *model;
     const bool *selected; /* [categories]: those that the cutout may give */
-    struct sweep sweep;
+    struct weight_sweep sweep;
     struct evaluated **pictures; /* in the order of the source */
     size_t count, faults;
     size_t unselected;             /* pictures left out, as their category is not asked for */
     struct unknown_label *unknown; /* folders that are no category's, in the order in which they came */
-    size_t unknown_count, others;  /* others: files that are no pictures */
+    size_t unknown_count, others;  /* others: as picture_source_others() says */
     double seconds;
 };
 

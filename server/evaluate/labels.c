@@ -59,6 +59,16 @@ static enum esp_status add_line(struct labels *labels, char *line, size_t number
     return ESP_OK;
 }
 
+/* Sorted, a folder that is listed twice stands beside itself. */
+static enum esp_status refuse_doubles(const struct labels *labels, struct esp_error *err)
+{
+    for (size_t i = 1; i < labels->listed_count; i++)
+        if (strcmp(labels->listed[i - 1].name, labels->listed[i].name) == 0)
+            return esp_fail(err, ESP_ERROR_ARGUMENT, "the labels list the folder \"%.100s\" twice",
+                            labels->listed[i].name);
+    return ESP_OK;
+}
+
 static enum esp_status read_list(struct labels *labels, const char *path, struct esp_error *err)
 {
     struct esp_error fault = {0};
@@ -80,8 +90,10 @@ static enum esp_status read_list(struct labels *labels, const char *path, struct
         if (*line)
             status = add_line(labels, line, number, err);
     }
+    if (status != ESP_OK)
+        return status;
     qsort(labels->listed, labels->listed_count, sizeof *labels->listed, by_name);
-    return status;
+    return refuse_doubles(labels, err);
 }
 
 /* ---- ids ---- */
@@ -140,11 +152,11 @@ static bool find(const struct label *labels, size_t count, const char *name, siz
 /* The last folders of the path as a category's name or path. */
 static bool find_by_path(const struct labels *labels, const char *path, const char *end, size_t *category)
 {
-    for (const char *begin = end; begin > path; begin--)
-        if ((begin[-1] == '/' || begin == path) && begin < end &&
+    for (const char *begin = end; begin-- > path;)
+        if ((begin == path || begin[-1] == '/') &&
             category_called(labels->model, begin, (size_t)(end - begin), category))
             return true;
-    return end > path && category_called(labels->model, path, (size_t)(end - path), category);
+    return false;
 }
 
 size_t labels_find(const struct labels *labels, const char *path)

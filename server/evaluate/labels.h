@@ -8,9 +8,9 @@
 
 struct labels;
 
-/* `list` is a file with lines of a folder's name, a tab, and a category; NULL for none. The model must outlive the
- * labels. Free them with labels_destroy, which sets the pointer to NULL. ESP_ERROR_IO, ESP_ERROR_ARGUMENT: what is
- * wrong in the list. */
+/* `list` is a file with lines of a folder's name, a tab, and a category's name or path; NULL for none. The model must
+ * outlive the labels. Free them with labels_destroy, which sets the pointer to NULL. ESP_ERROR_IO, ESP_ERROR_ARGUMENT:
+ * what is wrong in the list. */
 enum esp_status labels_create(struct labels **labels, const esp_model *model, const char *list, struct esp_error *err);
 void labels_destroy(struct labels **labels);
 

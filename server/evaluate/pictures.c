@@ -59,21 +59,22 @@ static int by_name(const void *a, const void *b)
 static enum esp_status list_directory(struct picture_source *source, struct esp_error *err)
 {
     char *const roots[] = {source->path, NULL};
+    size_t root = strcmp(source->path, "/") == 0 ? 1 : strlen(source->path) + 1;
     FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
     enum esp_status status = ESP_OK;
 
     if (!walk)
         return esp_fail(err, ESP_ERROR_IO, "%s: %s", source->path, strerror(errno));
     for (FTSENT *entry; status == ESP_OK && (entry = fts_read(walk));) {
-        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
+        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
             status = esp_fail(err, ESP_ERROR_IO, "%.300s: %s", entry->fts_path, strerror(entry->fts_errno));
-        else if (entry->fts_info == FTS_F && !is_picture(entry->fts_name))
+        else if (entry->fts_info == FTS_SLNONE || (entry->fts_info == FTS_F && !is_picture(entry->fts_name)))
             source->others++;
-        else if (entry->fts_info == FTS_F && !add_file(source, entry->fts_path + strlen(source->path) + 1))
+        else if (entry->fts_info == FTS_F && !add_file(source, entry->fts_path + root))
             status = no_memory(err);
     }
     fts_close(walk);
-    if (status == ESP_OK)
+    if (status == ESP_OK && source->count)
         qsort(source->files, source->count, sizeof *source->files, by_name);
     return status;
 }
@@ -113,8 +114,14 @@ static enum esp_status open_archive(struct picture_source *source, struct esp_er
     source->archive = archive_read_new();
     if (!source->archive)
         return no_memory(err);
-    archive_read_support_filter_all(source->archive);
-    archive_read_support_format_all(source->archive);
+    /* Not all that there are: some run programs, and an mtree names files of this machine. */
+    archive_read_support_filter_gzip(source->archive);
+    archive_read_support_filter_bzip2(source->archive);
+    archive_read_support_filter_xz(source->archive);
+    archive_read_support_filter_zstd(source->archive);
+    archive_read_support_format_tar(source->archive);
+    archive_read_support_format_zip(source->archive);
+    archive_read_support_format_7zip(source->archive);
     if (archive_read_open_filename(source->archive, source->path, READ_AT_ONCE) != ARCHIVE_OK)
         return archive_fault(source, err);
     return ESP_OK;
@@ -153,9 +160,9 @@ static enum esp_status next_entry(struct picture_source *source, struct picture 
         if (result == ARCHIVE_FATAL || result == ARCHIVE_FAILED)
             return archive_fault(source, err);
         const char *name = archive_entry_pathname(entry);
-        if (archive_entry_filetype(entry) != AE_IFREG || !name)
+        if (archive_entry_filetype(entry) == AE_IFDIR)
             continue;
-        if (!is_picture(name)) {
+        if (archive_entry_filetype(entry) != AE_IFREG || !name || !is_picture(name)) {
             source->others++;
             continue;
         }

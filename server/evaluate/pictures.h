@@ -1,6 +1,7 @@
-/* Labelled pictures on disk: <anything>/<label>/<file>.jpg in a directory, or in an archive (tar, zip, ...; plain or
- * compressed) that is read as a stream, without unpacking anything to disk. Files that are not called .jpg, .jpeg or
- * .jpe are passed by. Used by one thread at a time. */
+/* Labelled pictures on disk: <anything>/<label>/<file>.jpg in a directory, or in an archive (tar, plain or
+ * compressed, zip or 7z) that is read as a stream, without unpacking anything to disk. Files that are not called .jpg,
+ * .jpeg or .jpe are passed by, and links in archives and links to nothing, too. In an archive, names that are not ASCII
+ * want a locale (LC_CTYPE) of UTF-8; without it these files may be passed by. Used by one thread at a time. */
 #ifndef SERVER_EVALUATE_PICTURES_H
 #define SERVER_EVALUATE_PICTURES_H
 
@@ -19,14 +20,14 @@ struct picture {
 };
 
 /* `bytes_max` is the most that one picture may have. Directories are read in the order of their names, archives in
- * their own. ESP_ERROR_IO: there is no such thing, or it is no archive. Close it with picture_source_close, which sets
- * the pointer to NULL. */
+ * their own. ESP_ERROR_IO: there is no such thing, or it cannot be opened. Close it with picture_source_close, which
+ * sets the pointer to NULL. */
 enum esp_status picture_source_open(struct picture_source **source, const char *path, size_t bytes_max,
                                     struct esp_error *err);
 void picture_source_close(struct picture_source **source);
 
-/* The next one, for the caller to release. ESP_ERROR_IO: a file cannot be read, or the archive is broken from here on.
- */
+/* The next one, for the caller to release. ESP_ERROR_IO: a file cannot be read, or the archive is none, or is broken
+ * from here on. */
 enum esp_status picture_source_next(struct picture_source *source, struct picture *picture, struct esp_error *err);
 
 void picture_release(struct picture *picture);

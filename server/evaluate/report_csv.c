@@ -9,7 +9,7 @@ static void line(FILE *out, const char *table, const char *row, const char *colu
     if (isnan(value))
         fprintf(out, "%s,%s,%s,\n", table, row, column);
     else
-        fprintf(out, "%s,%s,%s,%.9g\n", table, row, column, value);
+        fprintf(out, "%s,%s,%s,%.12g\n", table, row, column, value);
 }
 
 static void write_accuracy(FILE *out, const struct evaluation *evaluation)

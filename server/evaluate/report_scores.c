@@ -50,13 +50,6 @@ static enum esp_status write_numbers(const char *path, const struct evaluation *
     return close_file(file, path, err);
 }
 
-/* Tabs and line ends in names would break the lines. */
-static void write_name(FILE *file, const char *name)
-{
-    for (; *name; name++)
-        fputc(*name == '\t' || *name == '\n' || *name == '\r' ? '?' : *name, file);
-}
-
 static enum esp_status write_lines(const char *path, const struct evaluation *evaluation, struct esp_error *err)
 {
     FILE *file = open_file(path, err);
@@ -67,26 +60,20 @@ static enum esp_status write_lines(const char *path, const struct evaluation *ev
     for (size_t i = 0; i < evaluation->count; i++) {
         const struct evaluated *picture = evaluation->pictures[i];
         size_t node = esp_model_category_node(evaluation->model, picture->truth);
-        write_name(file, picture->name);
-        fprintf(file, "\t%s\t%" PRIu64 "\n", esp_model_node(evaluation->model, node)->path, picture->macs);
+        fprintf(file, "%s\t%s\t%" PRIu64 "\n", picture->name, esp_model_node(evaluation->model, node)->path,
+                picture->macs);
     }
     return close_file(file, path, err);
 }
 
 enum esp_status report_scores(const char *path, const struct evaluation *evaluation, struct esp_error *err)
 {
-    char *beside = malloc(strlen(path) + sizeof ".tsv");
-    char *slash, *dot;
+    char *beside = strdup(path);
     enum esp_status status = write_numbers(path, evaluation, err);
 
     if (!beside)
         return esp_fail(err, ESP_ERROR_MEMORY, "no memory for a name");
-    strcpy(beside, path);
-    slash = strrchr(beside, '/');
-    dot = strrchr(beside, '.');
-    if (dot && (!slash || dot > slash))
-        *dot = 0;
-    strcat(beside, ".tsv");
+    strcpy(beside + strlen(path) - strlen(REPORT_SCORES_ENDING), ".tsv");
     if (status == ESP_OK)
         status = write_lines(beside, evaluation, err);
     free(beside);

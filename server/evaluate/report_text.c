@@ -133,5 +133,5 @@ void report_left_out(FILE *out, const struct evaluation *evaluation)
     if (evaluation->unknown_count > NAMES_SHOWN)
         fprintf(out, "left out: %zu more folders like that\n", evaluation->unknown_count - NAMES_SHOWN);
     if (evaluation->others)
-        fprintf(out, "left out: %zu files that are not called .jpg, .jpeg or .jpe\n", evaluation->others);
+        fprintf(out, "left out: %zu files that are not called .jpg, .jpeg or .jpe, or are links\n", evaluation->others);
 }

@@ -40,18 +40,18 @@ struct worker {
 
 /* ---- the queue ---- */
 
-/* Waits for room; false where a worker has failed. */
-static bool put(struct pool *pool, struct waiting waiting)
+/* Waits for room. Where a worker has failed, its status; the picture is still the caller's. */
+static enum esp_status put(struct pool *pool, struct waiting waiting)
 {
     pthread_mutex_lock(&pool->lock);
     while (pool->count == WAITING_MAX && pool->err.status == ESP_OK)
         pthread_cond_wait(&pool->went, &pool->lock);
-    bool good = pool->err.status == ESP_OK;
-    if (good)
+    enum esp_status status = pool->err.status;
+    if (status == ESP_OK)
         pool->queue[(pool->begin + pool->count++) % WAITING_MAX] = waiting;
     pthread_cond_signal(&pool->came);
     pthread_mutex_unlock(&pool->lock);
-    return good;
+    return status;
 }
 
 /* Takes up to BATCH; 0 when there will be no more. */
@@ -89,24 +89,38 @@ static void close_queue(struct pool *pool, const struct esp_error *err)
 
 /* ---- a worker ---- */
 
-static void note_fault(struct evaluated *slot, const char *text)
+/* Decodes into the instance's input `index`. A picture that cannot be decoded gets a note; that is no error. */
+static enum esp_status decode(struct worker *worker, const struct waiting *waiting, size_t index, struct esp_error *err)
 {
-    slot->fault = strdup(text);
-}
-
-/* Decodes into the instance's input `index`. */
-static bool decode(struct worker *worker, struct waiting *waiting, size_t index)
-{
+    const struct picture *picture = &waiting->picture;
     const struct esp_input_info *input = &esp_model_info(worker->pool->evaluation->model)->input;
     struct esp_error fault = {0};
+    enum esp_status status =
+        picture->bytes ? esp_decoder_decode(worker->decoder, picture->bytes, picture->size, input,
+                                            esp_instance_input(worker->instance, index), NULL, &fault)
+                       : esp_fail(&fault, ESP_ERROR_TOO_LARGE, "larger than the %zu bytes that a picture may have",
+                                  worker->pool->run->bytes_max);
 
-    if (!waiting->picture.bytes)
-        note_fault(waiting->slot, "larger than pictures may be");
-    else if (esp_decoder_decode(worker->decoder, waiting->picture.bytes, waiting->picture.size, input,
-                                esp_instance_input(worker->instance, index), NULL, &fault) != ESP_OK)
-        note_fault(waiting->slot, fault.text);
-    picture_release(&waiting->picture);
-    return waiting->slot->fault == NULL;
+    if (status == ESP_ERROR_MEMORY || (status != ESP_OK && !(waiting->slot->fault = strdup(fault.text))))
+        return esp_fail(err, ESP_ERROR_MEMORY, "no memory to decode pictures");
+    return ESP_OK;
+}
+
+/* Decodes the good ones of `taken` into the first inputs, and lists their slots. Releases all. */
+static enum esp_status decode_all(struct worker *worker, struct waiting *taken, size_t count, struct evaluated **slots,
+                                  size_t *good, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+
+    *good = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (status == ESP_OK)
+            status = decode(worker, &taken[i], *good, err);
+        if (status == ESP_OK && !taken[i].slot->fault)
+            slots[(*good)++] = taken[i].slot;
+        picture_release(&taken[i].picture);
+    }
+    return status;
 }
 
 static enum esp_status run_jobs(struct worker *worker, const esp_cutout *cutout, size_t count, struct esp_job *jobs,
@@ -138,7 +152,7 @@ static void keep_scores(const struct evaluation *evaluation, const struct esp_jo
 static void keep_swept(const struct evaluation *evaluation, const struct esp_job *job, size_t weight,
                        struct evaluated *slot)
 {
-    const struct sweep *sweep = &evaluation->sweep;
+    const struct weight_sweep *sweep = &evaluation->sweep;
 
     for (size_t i = 0; i < sweep->attended_count; i++) {
         size_t node = esp_model_category_node(evaluation->model, sweep->attended[i]);
@@ -193,11 +207,9 @@ static void *work(void *argument)
 
     for (size_t count; status == ESP_OK && (count = take(worker.pool, taken)) > 0;) {
         struct evaluated *slots[BATCH];
-        size_t good = 0;
-        for (size_t i = 0; i < count; i++)
-            if (decode(&worker, &taken[i], good))
-                slots[good++] = taken[i].slot;
-        if (good)
+        size_t good;
+        status = decode_all(&worker, taken, count, slots, &good, &err);
+        if (status == ESP_OK && good)
             status = run_all(&worker, slots, good, &err);
     }
     if (status != ESP_OK)
@@ -231,9 +243,10 @@ static enum esp_status hand_over(struct pool *pool, struct picture *picture, str
         picture_release(picture);
         return esp_fail(err, ESP_ERROR_MEMORY, "no memory for the scores of %zu pictures", evaluation->count + 1);
     }
-    if (!put(pool, (struct waiting){slot, *picture}))
-        picture_release(picture); /* a worker's error is there already */
-    return ESP_OK;
+    enum esp_status status = put(pool, (struct waiting){slot, *picture});
+    if (status != ESP_OK)
+        picture_release(picture);
+    return status;
 }
 
 static enum esp_status read_all(struct pool *pool, struct esp_error *err)

@@ -169,7 +169,7 @@ void statistics_confidence(const struct evaluation *evaluation, struct calibrati
 
 /* ---- attention ---- */
 
-static bool is_attended(const struct sweep *sweep, size_t category)
+static bool is_attended(const struct weight_sweep *sweep, size_t category)
 {
     for (size_t i = 0; i < sweep->attended_count; i++)
         if (sweep->attended[i] == category)
@@ -181,7 +181,7 @@ static bool is_attended(const struct sweep *sweep, size_t category)
  * that of one run with this attention. */
 static size_t attended_answer(const struct evaluation *evaluation, const struct evaluated *picture, size_t weight)
 {
-    const struct sweep *sweep = &evaluation->sweep;
+    const struct weight_sweep *sweep = &evaluation->sweep;
     const float *swept = picture->swept + weight * sweep->attended_count;
     size_t best = SIZE_MAX, next = 0;
     float best_score = 0;

@@ -49,7 +49,8 @@ struct accuracy statistics_accuracy(const struct evaluation *evaluation);
 /* `node` is an inner node. */
 struct group_accuracy statistics_group(const struct evaluation *evaluation, size_t node);
 
-/* Of the probability of the first answer: is it right? */
+/* Of the probability of the first answer: is it right? Of all pictures, those of categories that are not selected, too.
+ */
 void statistics_probability(const struct evaluation *evaluation, struct calibration *calibration);
 
 /* Of the confidence of every pair of a picture and a category that ran: does it show it? The network is calibrated. */

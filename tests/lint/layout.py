@@ -28,6 +28,8 @@ EDGES = {
     "microhttpd.h": ("server/http/",),
     "jansson.h": ("core/export/", "core/strict_json.", "core/layer_spec.", "core/tree_spec.c", "core/safetensors.c", "server/answer.c",
                   "server/bench/json.c", "server/handlers/repository.c", "server/json_body.c", "server/options_json.c", "server/problem.c"),
+    "archive.h": ("server/evaluate/pictures.c",),
+    "archive_entry.h": ("server/evaluate/pictures.c",),
     "check.h": ("tests/",),
 }
 

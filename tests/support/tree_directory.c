@@ -9,6 +9,7 @@
 
 struct writing {
     const struct tree_node *nodes;
+    const struct tree_name *names; /* NULL for n1, n2, ... */
     size_t count;
     uint64_t *random;
     FILE *json, *header; /* of model.json and of the safetensors file */
@@ -59,17 +60,31 @@ static void add_tensors(struct writing *writing, const struct tree_node *node, u
 
 /* ---- model.json ---- */
 
+/* Its names, and the path to it. */
+static void name_node(struct writing *writing, size_t index, bool head)
+{
+    size_t length = strlen(writing->path);
+    char number[32];
+    const struct tree_name plain = {number, NULL}, *given = writing->names ? &writing->names[index] : &plain;
+
+    snprintf(number, sizeof number, "n%zu", index);
+    snprintf(writing->path + length, sizeof writing->path - length, "%s%s", length ? "/" : "", given->name);
+    fprintf(writing->json, "\"name\":\"%s\",\"label\":\"%s\",\"head\":%s,", given->name, given->name,
+            head ? "true" : "false");
+    if (given->id)
+        fprintf(writing->json, "\"id\":\"%s\",", given->id);
+}
+
 static size_t write_node(struct writing *writing, size_t index, unsigned inputs)
 {
     const struct tree_node *node = &writing->nodes[index];
     size_t length = strlen(writing->path), next = index + 1;
     bool leaf = is_leaf(writing, index), head = index > 0 && (leaf || node->head);
 
-    snprintf(writing->path + length, sizeof writing->path - length, index ? "%sn%zu" : "trunk", length ? "/" : "",
-             index);
     if (index > 0)
-        fprintf(writing->json, "\"name\":\"n%zu\",\"label\":\"n%zu\",\"head\":%s,", index, index,
-                head ? "true" : "false");
+        name_node(writing, index, head);
+    else
+        strcpy(writing->path, "trunk");
     fprintf(writing->json,
             "\"layers\":[{\"op\":\"conv\",\"name\":\"conv\",\"out\":%u,\"kernel\":3,\"padding\":1,"
             "\"activation\":\"relu\"}]",
@@ -113,10 +128,9 @@ static void write_directory(struct writing *writing, const char *json_path, cons
     free(header);
 }
 
-esp_model *load_tree(const struct tree_node *nodes, size_t count, const char *kernels, uint64_t *random)
+static esp_model *load_written(struct writing *writing, const char *kernels)
 {
     char directory[] = "/tmp/espalier-test-XXXXXX", json_path[64], weights_path[64];
-    struct writing writing = {.nodes = nodes, .count = count, .random = random};
     struct esp_model_options options;
     struct esp_error err = {0};
     esp_model *model;
@@ -124,8 +138,8 @@ esp_model *load_tree(const struct tree_node *nodes, size_t count, const char *ke
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(json_path, sizeof json_path, "%s/model.json", directory);
     snprintf(weights_path, sizeof weights_path, "%s/model.safetensors", directory);
-    write_directory(&writing, json_path, weights_path);
-    free(writing.values);
+    write_directory(writing, json_path, weights_path);
+    free(writing->values);
     esp_model_options_default(&options);
     options.kernels = kernels;
     enum esp_status status = esp_model_load(&model, directory, &options, &err);
@@ -134,4 +148,14 @@ esp_model *load_tree(const struct tree_node *nodes, size_t count, const char *ke
     rmdir(directory);
     ck_assert_msg(status == ESP_OK, "%s", err.text);
     return model;
+}
+
+esp_model *load_tree(const struct tree_node *nodes, size_t count, const char *kernels, uint64_t *random)
+{
+    return load_written(&(struct writing){.nodes = nodes, .count = count, .random = random}, kernels);
+}
+
+esp_model *load_named_tree(const struct tree_node *nodes, const struct tree_name *names, size_t count)
+{
+    return load_written(&(struct writing){.nodes = nodes, .names = names, .count = count}, "plain");
 }

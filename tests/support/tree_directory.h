@@ -14,8 +14,16 @@ struct tree_node {
     float score;       /* what its head says of any picture, where the weights are not random */
 };
 
+/* What a node is called, in the place of n1, n2, ... */
+struct tree_name {
+    const char *name, *id; /* id may be NULL */
+};
+
 /* Writes a directory for the tree, whose nodes are called n1, n2, ... in their order, loads it with the kernels, and
  * removes it. `random` is NULL for heads that say the scores above; otherwise all weights are drawn from it. */
 esp_model *load_tree(const struct tree_node *nodes, size_t count, const char *kernels, uint64_t *random);
+
+/* The same with names of the nodes and the scores above. `names` has `count`; that of the trunk is not read. */
+esp_model *load_named_tree(const struct tree_node *nodes, const struct tree_name *names, size_t count);
 
 #endif
