@@ -145,7 +145,7 @@ def test_how_long_a_refused_client_is_told_to_wait(picture):
     """What `retry_after_ms` says against the time until all that waited then was answered. The figures are printed; as the
     machine may do other things meanwhile, the test only asks for the right order of magnitude."""
     ratios = []
-    with Daemon(queue_macs=4 * WHOLE, **PLAIN) as daemon:
+    with Daemon(queue_macs=9 * WHOLE // 2, **PLAIN) as daemon:
         daemon.classify(picture)
 
         def wait_for_answer(connection, answers):
