@@ -1,18 +1,18 @@
-"""Puts a tree below a trunk that was read by an importer: where the trunk ends, what the branches are, where their weights come from.
+"""Puts a tree below a trunk that an importer read: where the trunk ends, what the branches are, and their weights.
 
     description, tensors = build(source, definitions, Picture(64, 64), until="layer3", weights={}, seed=0)
 
-Definitions are an object with `children`, as in model.json, and perhaps `name` and `version`. In a node, three members more
-than model.json's are understood:
+Definitions are an object with `children`, as in model.json, and perhaps `name` and `version`. In a node, three members
+more than model.json's are understood:
 
     "row": 281              at a leaf: its head is row 281 of the network's classifier, weights and bias
-    "layers": "rest"        the node's layers are those that stand, in the network, between the trunk's end and the classifier
+    "layers": "rest"        the node's layers are those that the network has between the trunk's end and the classifier
     "initial": "random"     what nothing else gives a value, in this node and below it (or, beside the outermost
                             `children`, anywhere), is drawn at random, to be trained afterwards
 
-`layers` may be left away where a node has none. A row's score is that of the network for this class, so all of its layers, and
-no others, have to stand between the picture and the leaf. Tensors of `weights` have their names in the model directory,
-`animal/cat:conv1.weight`. Random heads are not negative, as the daemon's attention likes them.
+`layers` may be left away where a node has none. A row's score is that of the network for this class, so all of its
+layers, and no others, have to stand between the picture and the leaf. Tensors of `weights` have their names in the
+model directory, `animal/cat:conv1.weight`. Random heads are not negative, so that attention is monotone where it can be.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Picture:
-    """What the network takes: its size, and what is taken from, and divides, a value from 0 to 1 of red, green and blue."""
+    """What the network takes: pictures of this size, each value (value - mean) / std, where 1 is white."""
 
     height: int
     width: int
@@ -52,7 +52,28 @@ def build(
     weights: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns model.json and the tensors. `until` is the trunk's last layer, by name or number; None: the last of the features."""
+    """Returns model.json and the tensors, none larger than the engine takes. `until` is the trunk's last layer, by name
+    or number; None: the last of the features."""
+    description, tensors = assemble(source, definitions, picture, until=until, weights=weights, seed=seed)
+    for name, array in tensors.items():
+        if array.size > TENSOR_MAX:
+            raise ImportFault(
+                f"{name}: has {array.size} values, the engine takes up to {TENSOR_MAX};"
+                " the first linear layer gets smaller with the picture (--size)"
+            )
+    return description, tensors
+
+
+def assemble(
+    source: Source,
+    definitions: Mapping[str, Any],
+    picture: Picture,
+    *,
+    until: str | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """As `build`, for networks of any size."""
     _check_definitions(definitions)
     tree = _Tree(source, source.position(until))
     trunk = {"layers": tree.take("trunk", source.body[: tree.end])}
@@ -77,8 +98,8 @@ def build(
 
 @dataclass(frozen=True)
 class _Above:
-    """What holds at a node from above: whether missing values are drawn, and whether all the network's layers have run, or other
-    ones (None)."""
+    """What holds at a node from above: whether missing values are drawn, and whether all of the network's layers have
+    run; None: other ones have, too."""
 
     random: bool
     whole: bool | None
@@ -112,11 +133,15 @@ class _Tree:
         if "row" in defined:
             self._take_row(path, defined, here)
         if "children" in defined:
+            if not isinstance(defined["children"], list):
+                raise ImportFault(f"{path}: its children have to be a list")
             node["children"] = [self.add(child, path + "/", here) for child in defined["children"]]
         return node
 
     def _layers(self, path: str, layers: Any, here: _Above) -> tuple[list[dict[str, Any]], _Above]:
         if layers != "rest":
+            if not isinstance(layers, list) or not all(isinstance(layer, Mapping) for layer in layers):
+                raise ImportFault(f'{path}: its layers have to be a list of layers, or "rest"')
             return layers, here if not layers else _Above(here.random, None)
         self.source.need_whole()
         rest = self.source.body[self.end :]
@@ -158,21 +183,17 @@ class _Tree:
         self, shapes: Mapping[str, Shape], given: Mapping[str, np.ndarray], generator: np.random.Generator
     ) -> Iterator[tuple[str, np.ndarray]]:
         for name, shape in shapes.items():
-            if math.prod(shape) > TENSOR_MAX:
-                raise ImportFault(
-                    f"{name}: has {math.prod(shape)} values, the engine takes up to {TENSOR_MAX};"
-                    " the first linear layer gets smaller with the picture (--size)"
-                )
             if name in given and given[name].shape != shape:
                 raise ImportFault(
-                    f"{name}: has the shape {given[name].shape}, the tree needs {shape}; are the pictures of another size"
-                    f" (--size), or not of {CHANNELS} channels?"
+                    f"{name}: has the shape {given[name].shape}, the tree needs {shape};"
+                    f" are the pictures of another size (--size), or not of {CHANNELS} channels?"
                 )
             path = name.partition(":")[0]
             if name not in given and path not in self.random:
-                row = 'a head gets it by "row", ' if ":head." in name else ""
+                row = 'give the leaf a "row", ' if ":head." in name else ""
                 raise ImportFault(
-                    f'{name}: has no value: {row}write it into the file of --weights, or "initial": "random" into {path} or above'
+                    f"{name}: has no value: {row}write it into the file of --weights,"
+                    f' or "initial": "random" into {path} or above'
                 )
             yield name, given[name] if name in given else _drawn(name, shape, generator)
 
@@ -192,7 +213,7 @@ def _is_random(place: str, defined: Mapping[str, Any]) -> bool:
 
 
 def _drawn(name: str, shape: Shape, generator: np.random.Generator) -> np.ndarray:
-    """He's initial values: biases 0, weights normal so that a layer behind a ReLU keeps the variance; heads without sign."""
+    """He's initial values: biases 0, weights normal so that layers behind a ReLU keep the variance; heads unsigned."""
     if name.endswith(".bias"):
         return np.zeros(shape, np.float32)
     inputs = shape[0] if ":head." in name else math.prod(shape[1:])

@@ -61,7 +61,7 @@ def _load(path: Path) -> Any:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise ImportFault("reading ONNX needs the Python package onnx: Debian's python3-onnx, or pip install onnx") from error
+        raise ImportFault("reading ONNX needs the package onnx: Debian's python3-onnx, or pip install onnx") from error
     try:
         return onnx.load(str(path))
     except DecodeError as error:
@@ -82,8 +82,9 @@ class _Graph:
         if len(inputs) != 1:
             raise ImportFault(f"the ONNX graph has {len(inputs)} inputs; export a network that takes pictures alone")
         self.input = inputs[0].name
-        extents = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim][2:]
-        self.size = (extents[0], extents[1]) if len(extents) == 2 and min(extents) > 0 else None
+        shape = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]  # 0: whatever comes
+        self.batch = shape[0] if shape else 0
+        self.size = (shape[2], shape[3]) if len(shape) == 4 and min(shape[2:]) > 0 else None
 
     def readers(self, tensor: str) -> list[Node]:
         return self.consumers.get(tensor, [])
@@ -98,7 +99,8 @@ class _Graph:
         if name in self.initializers:
             array = numpy_helper.to_array(self.initializers[name])
         elif name in self.producers and self.producers[name].op_type == "Constant":
-            array = np.asarray(_attributes(self.producers[name]).get("value"))
+            (value,) = _attributes(self.producers[name]).values()  # it is called value, value_float, value_ints, ...
+            array = np.asarray(value)
         else:
             raise _fault(node, f"its input {name} is computed, but has to be a constant; export with constants folded")
         return array.astype(np.float32) if array.dtype.kind == "f" else array
@@ -132,8 +134,8 @@ def _fault(node: Node, what: str) -> ImportFault:
 
 
 def _follow(graph: _Graph, tensor: str, layers: list[SourceLayer]) -> Node | None:
-    """Appends the layers that compute on from a tensor. Returns the Add at which this path meets another, or None at the
-    network's end."""
+    """Appends the layers that compute on from a tensor. Returns the Add at which this path meets another, or None at
+    the network's end."""
     while readers := graph.readers(tensor):
         if len(readers) > 1:
             tensor = _residual(graph, tensor, readers, layers)
@@ -145,8 +147,8 @@ def _follow(graph: _Graph, tensor: str, layers: list[SourceLayer]) -> Node | Non
 
 
 def _residual(graph: _Graph, tensor: str, readers: list[Node], layers: list[SourceLayer]) -> str:
-    """Appends the block between a tensor that two nodes read and the Add at which their paths meet. The longer path is the
-    body. Returns the sum's name."""
+    """Appends the block between a tensor that two nodes read and the Add at which their paths meet. The longer path is
+    the body. Returns the sum's name."""
     paths: list[list[SourceLayer]] = []
     sums: list[Node | None] = []
     for node in readers:
@@ -177,7 +179,8 @@ def _take(graph: _Graph, node: Node, layers: list[SourceLayer]) -> str:
         layer = READERS[node.op_type](graph, node, layers)
         layers += [layer] if layer else []
     elif node.op_type not in TRANSPARENT:
-        raise _fault(node, f"the importer knows no {node.op_type}, only {KNOWN_OPS}; a trunk that ends before it can be had by --until")
+        what = f"the importer knows no {node.op_type}, only {KNOWN_OPS}"
+        raise _fault(node, f"{what}; a trunk that ends before it can be had by --until")
     return node.output[0]
 
 
@@ -213,7 +216,7 @@ def _check_flatten(graph: _Graph, node: Node) -> None:
         flattens = _attributes(node).get("axis", 1) == 1
     else:
         shape = graph.need(node, 1)
-        flattens = len(shape) == 2 and -1 in shape
+        flattens = len(shape) == 2 and shape[0] in (-1, 0, graph.batch)
     if not flattens:
         raise _fault(node, "is not torch.flatten(x, 1), the only change of shape that is known")
 
@@ -244,7 +247,7 @@ def _read_pool(graph: _Graph, node: Node, layers: list[SourceLayer]) -> SourceLa
     """None for a pooling that changes nothing, as VGG's to 7 × 7 is for pictures of 224 × 224."""
     attributes = _attributes(node)
     if attributes.get("ceil_mode", 0):
-        raise _fault(node, "rounds its output's size up (ceil_mode), which the engine does not; train with ceil_mode=False")
+        raise _fault(node, "rounds its output's size up (ceil_mode), which the engine does not; use ceil_mode=False")
     kernel = attributes["kernel_shape"]
     options = {"stride": [1, 1], "padding": [0, 0], **_window(node, attributes, "stride", "padding", "dilation")}
     if len(kernel) != 2 or options.pop("dilation", [1, 1]) != [1, 1]:
@@ -281,7 +284,9 @@ READERS = {
 def _window(node: Node, attributes: Mapping[str, Any], *options: str) -> dict[str, list[int]]:
     """Those of the options that the node gives, each [vertical, horizontal]."""
     if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise _fault(node, f"pads by auto_pad {attributes['auto_pad']}; the engine pads by a number, the same on both sides")
+        raise _fault(
+            node, f"pads by auto_pad {attributes['auto_pad']}; export it with the numbers, equal on both sides"
+        )
     given = {"stride": "strides", "padding": "pads", "dilation": "dilations"}
     found = {option: list(attributes[given[option]]) for option in options if given[option] in attributes}
     if "padding" in found:
@@ -306,8 +311,8 @@ def _names(node: Node, weight: str | None = None) -> tuple[str, ...]:
 
 
 def _module(node: str) -> str:
-    """The PyTorch module of a node's name: /features/features.1/conv/conv.0/Conv is in features.1.conv.0, as a Sequential's name is
-    said again by its members."""
+    """The PyTorch module of a node's name: /features/features.1/conv/conv.0/Conv is in features.1.conv.0, as a
+    Sequential's name is said again by its members."""
     parts: list[str] = []
     for part in node.strip("/").split("/")[:-1]:
         if parts and part.startswith(parts[-1] + "."):

@@ -8,12 +8,12 @@ Which network it is, its depth, widths, groups and number of classes are seen fr
     vgg*, vgg*_bn                     features.0.weight, ..., classifier.0, .3, .6 (or one linear layer)
     mobilenet_v2, any width           features.0.0.weight, features.1.conv..., features.18.0.weight, classifier.1
 
-The classifier may be missing. What no shape tells is taken as torchvision has it: strides, paddings, an epsilon of 1e-5 in
-batch normalisation, ReLU or ReLU6; import_trunk.from_module runs the module to make sure. A network that differs is
+The classifier may be missing. What no shape tells is taken as torchvision has it: strides, paddings, an epsilon of 1e-5
+in batch normalisation, ReLU or ReLU6; import_trunk.from_module runs the module to make sure. A network that differs is
 imported from ONNX, where all of it is written down.
 
-VGG pools its features to 7 × 7 before its first linear layer, whatever the picture's size. That is itself linear, so it is
-folded into that layer, which then reads the features as they are: at a size of 64, 2 × 2 of them.
+VGG pools its features to 7 × 7 before its first linear layer, whatever the picture's size. That is itself linear, so
+it is folded into that layer, which then reads the features as they are: at a size of 64, 2 × 2 of them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MOBILENET_STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
 
 
 def load_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Reads a file of tensors (.safetensors, or what torch.save made of a state dict) without running anything in it."""
+    """Reads a file of tensors, .safetensors or what torch.save made of a state dict, without running anything in it."""
     if path.suffix == ".safetensors":
         return safetensors_file.read(path)
     try:
@@ -55,7 +55,7 @@ def load_state_dict(path: Path) -> dict[str, np.ndarray]:
 
 
 def to_arrays(state: Any, place: str) -> dict[str, np.ndarray]:
-    """The tensors of a state dict, or of a checkpoint that holds one, as float32; DataParallel's `module.` is left off."""
+    """The tensors of a state dict, or of a checkpoint that holds one, in float32, without DataParallel's `module.`."""
     for wrapper in WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
@@ -112,8 +112,8 @@ class _Tensors:
 
 
 def _conv(tensors: _Tensors, name: str, source: str, normalisation: str | None, **options: Any) -> SourceLayer:
-    """The convolution that the source calls so, with the batch normalisation of that name folded in. It pads so that a stride
-    of 1 keeps the size, and its groups are seen from its shape, as `channels` go in."""
+    """The convolution that the source calls so, with the batch normalisation of that name folded in. It pads so that a
+    stride of 1 keeps the size, and its groups are seen from its shape, as `channels` go in."""
     weight = tensors.take(f"{source}.weight", 4)
     channels = options.pop("channels", weight.shape[1])
     options["groups"] = max(1, channels // weight.shape[1])
@@ -199,9 +199,10 @@ def _inverted_residual(tensors: _Tensors, source: str, stride: int) -> list[Sour
 
 
 def _vgg(tensors: _Tensors, size: tuple[int, int]) -> list[SourceLayer]:
-    """Between two convolutions stand a batch normalisation, if any, a ReLU and, where one number more is left, a pooling."""
+    """Between two convolutions stand perhaps a batch normalisation, a ReLU and, where one number is left, a pooling."""
     layers: list[SourceLayer] = []
-    places = [place for place in tensors.numbers(r"features\.(\d+)\.") if tensors.state[f"features.{place}.weight"].ndim == 4]
+    numbers = tensors.numbers(r"features\.(\d+)\.weight")
+    places = [number for number in numbers if tensors.state[f"features.{number}.weight"].ndim == 4]
     for place, following in zip(places, [*places[1:], None]):
         normalised = f"features.{place + 1}.running_mean" in tensors
         source, end = f"features.{place}", place + 2 + normalised
@@ -217,7 +218,7 @@ def _vgg(tensors: _Tensors, size: tuple[int, int]) -> list[SourceLayer]:
 
 
 def _vgg_classifier(tensors: _Tensors, channels: int, size: tuple[int, int]) -> list[SourceLayer]:
-    """`channels` and `size` are those of the features. Linear layers stand at 0, 3 and 6, with ReLU and dropout behind all but the last."""
+    """`channels` and `size` are the features'. Linear layers stand at 0, 3 and 6, with ReLU and dropout between."""
     places = tensors.numbers(r"classifier\.(\d+)\.weight")
     if len(places) > 1 and places != [0, 3, 6]:
         raise ImportFault(f"classifier: linear layers at {places} are not torchvision's 0, 3 and 6; {OTHERWISE}")
@@ -233,9 +234,10 @@ def _reading_features(layer: SourceLayer, channels: int, size: tuple[int, int]) 
     if weight.shape[1] == channels:
         return [GLOBAL_POOL, layer]
     if weight.shape[1] != channels * VGG_POOL**2:
-        raise ImportFault(f"{layer.names[0]}: reads {weight.shape[1]} values, not {VGG_POOL} × {VGG_POOL} features; {OTHERWISE}")
+        read = f"reads {weight.shape[1]} values, not {channels} maps of {VGG_POOL} × {VGG_POOL}"
+        raise ImportFault(f"{layer.names[0]}: {read}; {OTHERWISE}")
     if min(size) < 1:
-        raise ImportFault("the pictures are too small: nothing is left of them after VGG's poolings; give a larger --size")
+        raise ImportFault("nothing is left of such small pictures after VGG's poolings; give a larger --size")
     if size == (VGG_POOL, VGG_POOL):
         return [layer]
     rows, columns = (_adaptive_means(extent) for extent in size)
@@ -245,7 +247,7 @@ def _reading_features(layer: SourceLayer, channels: int, size: tuple[int, int]) 
 
 
 def _adaptive_means(extent: int) -> np.ndarray:
-    """[7, extent]: what each of the seven means that PyTorch's AdaptiveAvgPool2d makes of a line takes from each place."""
+    """[7, extent]: how much of each place of a line is in each of the 7 means that AdaptiveAvgPool2d makes of it."""
     means = np.zeros((VGG_POOL, extent), np.float32)
     for number in range(VGG_POOL):
         begin, end = number * extent // VGG_POOL, -(-(number + 1) * extent // VGG_POOL)
@@ -255,7 +257,9 @@ def _adaptive_means(extent: int) -> np.ndarray:
 
 def _mean_classifier(tensors: _Tensors, name: str) -> list[SourceLayer]:
     """The global pooling and the linear layer: `fc`, or the only linear layer of a sequence called so."""
-    sources = [name] if f"{name}.weight" in tensors else [f"{name}.{n}" for n in tensors.numbers(rf"{name}\.(\d+)\.weight")]
+    sources = [f"{name}.{number}" for number in tensors.numbers(rf"{name}\.(\d+)\.weight")]
+    if f"{name}.weight" in tensors:
+        sources = [name]
     if len(sources) > 1:
         raise ImportFault(f"{name}: has {len(sources)} linear layers, torchvision's has one; {OTHERWISE}")
     return [GLOBAL_POOL, *(_linear(tensors, source) for source in sources)]

@@ -4,7 +4,7 @@
     source.body              those that a tree may hold: the features, and what stands between them and the classifier
     source.features          how many of the body's layers are features, that is, come before the pooling
     source.classifier        the last linear layer, whose rows become heads; None where the network has none
-    source.position("layer3")   how many layers of the body end with the one of that name
+    source.position("layer3")   how many layers of the body end with the last one of that name
 
 A layer's tensors are in float32 and have the names that they will have in a node, without its path: `conv1.weight`.
 Batch normalisation is folded (`fold`) in FP32, as the engine knows none. What cannot be imported raises ImportFault,
@@ -28,7 +28,7 @@ class ImportFault(ValueError):
 
 @dataclass(frozen=True)
 class SourceLayer:
-    """A layer as it stands in model.json; `names` are what it, and what it is a part of, is called where it comes from."""
+    """A layer as it stands in model.json; `names` are its own in the source, and those of what it is a part of."""
 
     description: dict[str, Any]
     tensors: dict[str, np.ndarray]
@@ -41,7 +41,8 @@ class SourceLayer:
 
 @dataclass(frozen=True)
 class Source:
-    """A network as read. `fault` says why the layers end before the network does; `size` is its height and width, where known."""
+    """A network as read. `size` is the pictures' height and width, where the source says it; `fault` is why the layers
+    end before the network does."""
 
     layers: tuple[SourceLayer, ...]
     size: tuple[int, int] | None = None
@@ -61,13 +62,13 @@ class Source:
 
     @property
     def body(self) -> tuple[SourceLayer, ...]:
-        """A head reads the mean of its node's feature maps, so a global pooling right before the classifier is left out."""
+        """A head reads the means of feature maps, so a global pooling right before the classifier is left out."""
         body = self.layers[:-1] if self.classifier else self.layers
         between = body[self.features :]
         return body[: self.features] if [layer.op for layer in between] == ["global_avg_pool"] else body
 
     def position(self, until: str | None) -> int:
-        """How many layers of the body are taken up to and with the one called so, or with that number; None: the features."""
+        """How many layers of the body end with the last one called so, or with that number; None: the features."""
         body = self.body
         if until is None:
             self.need_whole()
@@ -95,7 +96,9 @@ def linear(name: str, names: Sequence[str], weight: np.ndarray, bias: np.ndarray
     return _weighted({"op": "linear", "name": name, "out": weight.shape[0]}, names, weight, bias)
 
 
-def residual(name: str, names: Sequence[str], body: Sequence[SourceLayer], shortcut: Sequence[SourceLayer]) -> SourceLayer:
+def residual(
+    name: str, names: Sequence[str], body: Sequence[SourceLayer], shortcut: Sequence[SourceLayer]
+) -> SourceLayer:
     description: dict[str, Any] = {"op": "residual", "name": name, "body": [layer.description for layer in body]}
     if shortcut:
         description["shortcut"] = [layer.description for layer in shortcut]
@@ -137,11 +140,13 @@ def renamed(layer: SourceLayer, prefix: str) -> SourceLayer:
     if "name" not in layer.description:
         return layer
     description = {**layer.description, "name": prefix + layer.description["name"]}
-    return replace(layer, description=description, tensors={prefix + key: array for key, array in layer.tensors.items()})
+    return replace(
+        layer, description=description, tensors={prefix + key: array for key, array in layer.tensors.items()}
+    )
 
 
 def fold(layer: SourceLayer, normalisation: Mapping[str, np.ndarray], epsilon: float) -> SourceLayer:
-    """The convolution or linear layer with the batch normalisation behind it (weight, bias, mean, var) folded in, in FP32."""
+    """The convolution or linear layer with the batch normalisation behind it (weight, bias, mean, var) folded in."""
     name = layer.description["name"]
     weight = layer.tensors[f"{name}.weight"]
     bias = layer.tensors.get(f"{name}.bias", np.zeros(len(weight), np.float32))
