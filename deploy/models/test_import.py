@@ -457,6 +457,10 @@ class StateDicts(Importing):
         with self.assertRaisesRegex(ImportFault, "a:fc.weight: has .*--size"):
             definitions = {"initial": "random", "children": [{"name": "a", "layers": [layer]}]}
             build(self.read(self.state), definitions, Picture(65, 65), until="layer1")
+        with unittest.mock.patch.object(branch_definitions, "TENSOR_MAX", 40 * 16 * 49 - 1):
+            source = import_trunk.from_module(randomised(small_vgg(True)), (28, 28))
+            with self.assertRaisesRegex(ImportFault, "trunk:classifier_0.weight"):
+                build(source, rows(), Picture(28, 28), until="classifier.3")
 
     def test_the_command_says_what_is_wrong(self) -> None:
         (self.folder / "broken.json").write_text("{", encoding="utf-8")

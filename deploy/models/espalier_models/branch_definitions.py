@@ -144,11 +144,10 @@ class _Tree:
                 raise ImportFault(f'{path}: its layers have to be a list of layers, or "rest"')
             return layers, here if not layers else _Above(here.random, None)
         self.source.need_whole()
-        rest = self.source.body[self.end :]
-        if here.whole is None or here.whole:
-            reason = "nothing of the network is left" if rest == () or here.whole else "other layers stand above it"
+        if here.whole is not False:
+            reason = "nothing of the network is left" if here.whole else "other layers stand above it"
             raise ImportFault(f'{path}: has the layers "rest", but {reason}')
-        return self.take(path, rest), _Above(here.random, True)
+        return self.take(path, self.source.body[self.end :]), _Above(here.random, True)
 
     def _take_row(self, path: str, defined: Mapping[str, Any], here: _Above) -> None:
         row, classifier = defined["row"], self.source.classifier
