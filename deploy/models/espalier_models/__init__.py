@@ -12,6 +12,11 @@ Making networks:
     calibration         what a score says about the chance that the picture shows the category
     export              a trained network as a model directory
     convert_reference   a model directory of the reference network
+    import_trunk        a model directory of a ResNet, VGG or MobileNetV2, from PyTorch or ONNX, and of branches
+    torchvision_trunks  reads such networks from a state dict (for import_trunk)
+    onnx_trunk          reads them from an ONNX graph (for import_trunk)
+    trunk_source        what these two give: layers with folded weights
+    branch_definitions  puts a tree of branches below them
 
 Measuring them:
 
