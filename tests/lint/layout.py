@@ -27,7 +27,8 @@ EDGES = {
     "turbojpeg.h": ("core/image/decoder.c",),
     "microhttpd.h": ("server/http/",),
     "jansson.h": ("core/export/", "core/strict_json.", "core/layer_spec.", "core/tree_spec.c", "core/safetensors.c", "server/answer.c",
-                  "server/bench/json.c", "server/handlers/repository.c", "server/json_body.c", "server/options_json.c", "server/problem.c"),
+                  "server/bench/json.c", "server/handlers/repository.c", "server/handlers/v2.c", "server/json_body.c", "server/options_json.c", "server/problem.c",
+                  "server/v2/answer.c", "server/v2/metadata.c", "server/v2/request.c", "server/v2/tensor.c"),
     "check.h": ("tests/",),
 }
 
