@@ -74,6 +74,7 @@ PICTURES = [jpeg(scene(width, width * 3 // 4), quality=quality) for width, quali
 OPTIONS = "categories=fruit_or_vegetable,tabby&attention=lemon:1.25,orange:0.5&groups=true&top=200"
 FIELDS = [("categories", b"fruit_or_vegetable,tabby", {}), ("attention", b"lemon:1.25", {}), ("groups", b"true", {}),
           ("options", b'{"top": 3}', {})]
+INFER = "/v2/models/tiny-imagenet-200/infer"
 JPEG = {"Content-Type": "image/jpeg"}
 JSON = {"Content-Type": "application/json"}
 
@@ -85,6 +86,17 @@ def form_of(picture: bytes) -> tuple[bytes, dict[str, str]]:
 
 def json_of(picture: bytes, **options) -> bytes:
     return json.dumps({"image": base64.b64encode(picture).decode(), **options}).encode()
+
+
+def infer_of(*pictures: bytes, **members) -> bytes:
+    data = [base64.b64encode(picture).decode() for picture in pictures]
+    return json.dumps({"inputs": [{"name": "jpeg", "datatype": "BYTES", "shape": [len(data)], "data": data},
+                                  {"name": "categories", "datatype": "BYTES", "shape": [2], "data": ["cat", "orange"]}], **members}).encode()
+
+
+def numbers_of(height: int, width: int) -> bytes:
+    return json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [2, height, width, 3],
+                                   "data": [7, 8, 9] * (2 * height * width)}]}).encode()
 
 
 def chunks_of(picture: bytes) -> list[bytes]:
@@ -102,6 +114,11 @@ KINDS = {
     "form": [(200, "POST", "/classify", *form_of(picture)) for picture in PICTURES],
     "JSON": [(200, "POST", "/classify", json_of(picture, categories=["cat", "orange"], attention={"cat": 2}), JSON)
              for picture in PICTURES],
+    "inference": [(200, "POST", INFER, infer_of(*[PICTURES[1]] * count, id="7", parameters=parameters), JSON)
+                  for count in (1, 3, 12) for parameters in ({}, {"binary_data_output": True})]
+    + [(200, "POST", INFER, numbers_of(64, 64), JSON), (200, "GET", "/v2/models/tiny-imagenet-200", None, {}),
+       (422, "POST", INFER, infer_of(PICTURES[1], PICTURES[1][:200]), JSON), (400, "POST", INFER, b"{", JSON),
+       (404, "GET", "/v2/models/tiny-imagenet-200/versions/7", None, {})],
     "cost": [(200, "POST", f"/cost?{OPTIONS}", b"", {}),
              (200, "POST", "/cost", b'{"categories": ["cat"]}', JSON),
              (200, "POST", "/cost", b"categories=cat&top=3", {"Content-Type": "application/x-www-form-urlencoded"})],
@@ -129,15 +146,16 @@ MAX_BODY = 512 << 10
 # ---- load ----
 
 def lasting(answer: bytes) -> object:
-    """What an answer says, but for what differs from one to the next."""
+    """What an answer says, but for what differs from one to the next; also where bytes follow its JSON."""
     try:
-        document = json.loads(answer)
+        document, end = json.JSONDecoder().raw_decode(answer.decode("latin-1"))
     except ValueError:
         return answer if not answer.startswith(b"# HELP") else None
     document.pop("request_id", None)
-    for name in "time_ms", "batch":
-        document.get("cost", {}).pop(name, None)
-    return document
+    for group in "cost", "parameters":
+        for name in [name for name in document.get(group, {}) if name in ("request_id", "time_ms", "batch") or name.endswith("_ms")]:
+            del document[group][name]
+    return document, answer[end:]
 
 
 class Load:
