@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from daemon import BINARY, Daemon, multipart, sanitized, status_of
+from models import BUNDLED
 from pictures import jpeg, png, scene
 
 COUNTING_LIBRARY = Path(BINARY).resolve().parents[1] / "tests" / "own_allocations.so"
@@ -94,9 +95,10 @@ def infer_of(*pictures: bytes, **members) -> bytes:
                                   {"name": "categories", "datatype": "BYTES", "shape": [2], "data": ["cat", "orange"]}], **members}).encode()
 
 
-def numbers_of(height: int, width: int) -> bytes:
-    return json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [2, height, width, 3],
-                                   "data": [7, 8, 9] * (2 * height * width)}]}).encode()
+def infer_numbers() -> bytes:
+    shape = json.loads((BUNDLED / "model.json").read_text())["input"]
+    return json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [2, shape["height"], shape["width"], 3],
+                                   "data": [7, 8, 9] * (2 * shape["height"] * shape["width"])}]}).encode()
 
 
 def chunks_of(picture: bytes) -> list[bytes]:
@@ -116,7 +118,7 @@ KINDS = {
              for picture in PICTURES],
     "inference": [(200, "POST", INFER, infer_of(*[PICTURES[1]] * count, id="7", parameters=parameters), JSON)
                   for count in (1, 3, 12) for parameters in ({}, {"binary_data_output": True})]
-    + [(200, "POST", INFER, numbers_of(64, 64), JSON), (200, "GET", "/v2/models/tiny-imagenet-200", None, {}),
+    + [(200, "POST", INFER, infer_numbers(), JSON), (200, "GET", "/v2/models/tiny-imagenet-200", None, {}),
        (422, "POST", INFER, infer_of(PICTURES[1], PICTURES[1][:200]), JSON), (400, "POST", INFER, b"{", JSON),
        (404, "GET", "/v2/models/tiny-imagenet-200/versions/7", None, {})],
     "cost": [(200, "POST", f"/cost?{OPTIONS}", b"", {}),
@@ -145,17 +147,20 @@ MAX_BODY = 512 << 10
 
 # ---- load ----
 
+def without_passing(value: object) -> object:
+    """JSON without what differs from one answer to the next."""
+    if not isinstance(value, dict):
+        return value
+    return {name: without_passing(each) for name, each in value.items() if not re.fullmatch("request_id|batch|.*_ms", name)}
+
+
 def lasting(answer: bytes) -> object:
-    """What an answer says, but for what differs from one to the next; also where bytes follow its JSON."""
+    """What an answer says, but for what is passing; also where bytes follow its JSON."""
     try:
         document, end = json.JSONDecoder().raw_decode(answer.decode("latin-1"))
     except ValueError:
         return answer if not answer.startswith(b"# HELP") else None
-    document.pop("request_id", None)
-    for group in "cost", "parameters":
-        for name in [name for name in document.get(group, {}) if name in ("request_id", "time_ms", "batch") or name.endswith("_ms")]:
-            del document[group][name]
-    return document, answer[end:]
+    return without_passing(document), answer[end:]
 
 
 class Load:
