@@ -10,9 +10,11 @@ import io
 import itertools
 import json
 import random
+import re
 import signal
 import socket
 import struct
+import subprocess
 import tarfile
 import threading
 import time
@@ -22,7 +24,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from daemon import SHARED, Answer, Daemon, status_of
+from daemon import ROOT, SHARED, Answer, Daemon, status_of
 from models import calibrated_trunk, make_network
 from pictures import jpeg, orange, png, scene
 from test_batches import behind_a_photo
@@ -757,6 +759,29 @@ def test_a_raw_request_with_two_lengths_of_json(daemon):
     answer = daemon.raw(b"POST " + INFER.encode() + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nInference-Header-Content-Length: 13\r\n"
                         b"Inference-Header-Content-Length: 5\r\nContent-Length: 13\r\n\r\n" + body)
     assert status_of(answer) == 400
+
+
+# ---- the README ----
+
+def commands_of_the_readme() -> list[str]:
+    """The blocks of its section that call curl."""
+    section = (ROOT / "README.md").read_text().split("### Open Inference Protocol v2\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)
+    return [block for block in blocks if "curl" in block]
+
+
+def test_the_exchanges_of_the_readme(daemon):
+    """Both ways give the same two scores."""
+    def run(block):
+        script = block.replace("http://127.0.0.1:8080", f"http://{daemon.host}:{daemon.port}")
+        return subprocess.run(["bash", "-e", "-u", "-o", "pipefail", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60,
+                              check=True).stdout
+    in_json, in_binary = map(run, commands_of_the_readme())
+    answer = json.loads(in_json)
+    check(answer, "InferenceAnswer")
+    assert answer["id"] == "42"
+    scores = [float(text) for text in in_binary.split()]
+    assert scores == pytest.approx(answer["outputs"][0]["data"], rel=1e-6) and len(scores) == 2
 
 
 # ---- photographs, which the project does not have ----
