@@ -219,6 +219,7 @@ static void read_request(struct conversation *talk, const char *method, const ch
     origin_read(&talk->exchange, talk->connection, talk->parts->trusted);
     request->content_type = header(talk->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
     request->authorization = header(talk->connection, MHD_HTTP_HEADER_AUTHORIZATION);
+    request->inference_header = header(talk->connection, "Inference-Header-Content-Length");
     MHD_get_connection_values_n(talk->connection, MHD_GET_ARGUMENT_KIND, add_query, &talk->exchange);
 }
 
