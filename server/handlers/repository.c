@@ -53,6 +53,10 @@ static void ask(struct service *service, struct exchange *exchange, enum loader_
         service_no_model(service, request->parameter, request->parameter_length, &exchange->response);
         return;
     }
+    if (service_state(service) == SERVICE_DRAINING) { /* the loader may be gone */
+        problem(&exchange->response, 503, "the service is shutting down; try again elsewhere");
+        return;
+    }
     exchange_suspend(exchange);
     if (loader_ask(service->loader, verb, request->parameter, request->parameter_length, done, exchange))
         return;
