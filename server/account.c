@@ -78,6 +78,7 @@ static void write_line(struct log *log, const struct exchange *exchange, enum ex
                                     .span_id = exchange->trace.span_id,
                                     .parent_span_id = exchange->trace.parent_span_id,
                                     .client = exchange->client,
+                                    .token = exchange->caller,
                                     .method = exchange->request.method,
                                     .path = exchange->request.path,
                                     .route = routes_name(routes_number(exchange->route)),

@@ -16,9 +16,10 @@ static const char usage[] =
     "Asks a daemon whether it is ready. Exits 0 if it is, 1 if it is not, with a line that says\n"
     "why, 2 if it cannot understand what it is told.\n"
     "\n"
-    "URL is http://HOST:PORT or http://HOST:PORT/PATH; /readyz unless it has a path. Without it,\n"
-    "the daemon is asked where `espalier serve` listens, as told by ESPALIER_LISTEN or the\n"
-    "configuration file.\n"
+    "URL is http://HOST:PORT or http://HOST:PORT/PATH, or the same with https://; /readyz unless\n"
+    "it has a path. Without it, the daemon is asked where `espalier serve` listens, and with TLS\n"
+    "if it has a certificate, as told by its environment or the configuration file. Whose the\n"
+    "certificate is, is not looked at.\n"
     "\n"
     "  --timeout-ms N  the answer has to be there after it, from 1 to 3600000 (2000)\n"
     "  --config FILE   the daemon's configuration file (ESPALIER_CONFIG)\n"
@@ -66,7 +67,7 @@ static enum esp_status find_listener(const struct options *options, struct probe
     enum esp_status status = settings_read(&settings, options->config ? 3 : 1, argv, err);
 
     if (status == ESP_OK)
-        status = probe_target_of_listener(target, settings.listen, err);
+        status = probe_target_of_listener(target, settings.listen, *settings.tls_certificate != 0, err);
     settings_free(&settings);
     return status;
 }

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Through which entrances one gets to a route, where there are two. */
+enum where { MAIN, ADMIN, BOTH, METRICS /* both, or the administration's only: as set */ };
+
 /* What becomes of the body: it is of no interest; or it is collected, but for those that are taken apart as a form. */
 enum forms { NO_FORM, BYTES_ONLY, MULTIPART, ANY_FORM };
 
@@ -18,35 +21,33 @@ struct route {
     void (*admit)(struct service *service,
                   struct exchange *exchange); /* before the body is read; NULL: nothing to say */
     enum forms forms;
+    enum where where;
+    enum access access; /* of METRICS: unless they are set to be open */
 };
 
-static void admit_admin(struct service *service, struct exchange *exchange)
-{
-    authorization_admin(&exchange->request, service->settings->admin_token, &exchange->response);
-}
-
 static const struct route routes[] = {
-    {"GET", "/", handle_page, NULL, NO_FORM},
-    {"GET", "/openapi.yaml", handle_openapi, NULL, NO_FORM},
+    {"GET", "/", handle_page, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/openapi.yaml", handle_openapi, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
     /* An urlencoded body is what curl --data-binary calls a picture. */
-    {"POST", "/classify", handle_classify, admit_classify, MULTIPART},
-    {"POST", "/cost", handle_cost, NULL, ANY_FORM},
-    {"GET", "/categories", handle_categories, NULL, NO_FORM},
-    {"GET", "/healthz", handle_healthz, NULL, NO_FORM},
-    {"GET", "/readyz", handle_readyz, NULL, NO_FORM},
-    {"GET", "/metrics", handle_metrics, NULL, NO_FORM},
-    {"GET", "/v2", handle_v2_server, NULL, NO_FORM},
-    {"GET", "/v2/health/live", handle_v2_live, NULL, NO_FORM},
-    {"GET", "/v2/health/ready", handle_v2_ready, NULL, NO_FORM},
-    {"GET", "/v2/models/{name}", handle_v2_model, NULL, NO_FORM},
-    {"GET", "/v2/models/{name}/ready", handle_v2_model_ready, NULL, NO_FORM},
-    {"POST", "/v2/models/{name}/infer", handle_v2_infer, admit_classify, BYTES_ONLY},
-    {"GET", "/v2/models/{name}/versions/{version}", handle_v2_model, NULL, NO_FORM},
-    {"GET", "/v2/models/{name}/versions/{version}/ready", handle_v2_model_ready, NULL, NO_FORM},
-    {"POST", "/v2/models/{name}/versions/{version}/infer", handle_v2_infer, admit_classify, BYTES_ONLY},
-    {"POST", "/v2/repository/index", handle_index, admit_admin, NO_FORM},
-    {"POST", "/v2/repository/models/{name}/load", handle_load, admit_admin, NO_FORM},
-    {"POST", "/v2/repository/models/{name}/unload", handle_unload, admit_admin, NO_FORM},
+    {"POST", "/classify", handle_classify, admit_classify, MULTIPART, MAIN, ACCESS_TOKEN},
+    {"POST", "/cost", handle_cost, NULL, ANY_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/categories", handle_categories, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/healthz", handle_healthz, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/readyz", handle_readyz, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/metrics", handle_metrics, NULL, NO_FORM, METRICS, ACCESS_TOKEN},
+    {"GET", "/v2", handle_v2_server, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/health/live", handle_v2_live, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/v2/health/ready", handle_v2_ready, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/v2/models/{name}", handle_v2_model, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/ready", handle_v2_model_ready, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"POST", "/v2/models/{name}/infer", handle_v2_infer, admit_classify, BYTES_ONLY, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/versions/{version}", handle_v2_model, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/versions/{version}/ready", handle_v2_model_ready, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"POST", "/v2/models/{name}/versions/{version}/infer", handle_v2_infer, admit_classify, BYTES_ONLY, MAIN,
+     ACCESS_TOKEN},
+    {"POST", "/v2/repository/index", handle_index, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
+    {"POST", "/v2/repository/models/{name}/load", handle_load, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
+    {"POST", "/v2/repository/models/{name}/unload", handle_unload, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0], ALLOW_MAX = 128 };
@@ -68,25 +69,35 @@ static bool fits(const char *pattern, const char *path, struct parameter paramet
     return !strcmp(pattern, path);
 }
 
-static const struct route *find(struct request *request)
+static bool leads_to(const struct settings *settings, enum entrance entrance, const struct route *route)
+{
+    if (!*settings->admin_listen || route->where == BOTH)
+        return true;
+    if (route->where == METRICS && !settings_yes(settings->admin_metrics))
+        return true;
+    return (entrance == ENTRANCE_MAIN) == (route->where == MAIN);
+}
+
+static const struct route *find(const struct settings *settings, enum entrance entrance, struct request *request)
 {
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
 
     for (size_t i = 0; i < ROUTES; i++)
-        if (!strcmp(routes[i].method, method) && fits(routes[i].path, request->path, request->parameters))
+        if (!strcmp(routes[i].method, method) && leads_to(settings, entrance, &routes[i]) &&
+            fits(routes[i].path, request->path, request->parameters))
             return &routes[i];
     return NULL;
 }
 
 /* Writes the methods of the path, "GET, HEAD, OPTIONS"; "*" has those of all. False where there is nothing at the path.
  */
-static bool methods_of(const char *path, char allow[ALLOW_MAX])
+static bool methods_of(const struct settings *settings, enum entrance entrance, const char *path, char allow[ALLOW_MAX])
 {
     bool all = !strcmp(path, "*"), get = false, post = false;
     struct parameter parameters[REQUEST_PARAMETERS_MAX];
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!all && !fits(routes[i].path, path, parameters))
+        if (!leads_to(settings, entrance, &routes[i]) || (!all && !fits(routes[i].path, path, parameters)))
             continue;
         get |= !strcmp(routes[i].method, "GET");
         post |= !strcmp(routes[i].method, "POST");
@@ -95,11 +106,13 @@ static bool methods_of(const char *path, char allow[ALLOW_MAX])
     return get || post;
 }
 
-static void answer_without_route(const struct request *request, struct response *response)
+static void answer_without_route(const struct settings *settings, enum entrance entrance, struct exchange *exchange)
 {
+    const struct request *request = &exchange->request;
+    struct response *response = &exchange->response;
     char allow[ALLOW_MAX];
 
-    if (!methods_of(request->path, allow)) {
+    if (!methods_of(settings, entrance, request->path, allow)) {
         problem(response, 404, "there is nothing at %.64s; see /openapi.yaml", request->path);
         return;
     }
@@ -120,15 +133,23 @@ static enum body_use use_of(const struct route *route, const struct request *req
     return form && route->forms != BYTES_ONLY ? BODY_FORM : BODY_BYTES;
 }
 
-void routes_admit(struct service *service, struct exchange *exchange)
+static enum access access_of(const struct settings *settings, const struct route *route)
 {
-    const struct route *route = find(&exchange->request);
+    return route->where == METRICS && settings_yes(settings->open_metrics) ? ACCESS_OPEN : route->access;
+}
+
+void routes_admit(struct service *service, enum entrance entrance, struct exchange *exchange)
+{
+    const struct settings *settings = service->settings;
+    const struct route *route = find(settings, entrance, &exchange->request);
 
     exchange->route = route;
     if (!route) {
-        answer_without_route(&exchange->request, &exchange->response);
+        answer_without_route(settings, entrance, exchange);
         return;
     }
+    if (!authorization_check(access_of(settings, route), service->doors->tokens, exchange))
+        return;
     exchange->use = use_of(route, &exchange->request);
     if (route->admit)
         route->admit(service, exchange);

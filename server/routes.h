@@ -6,9 +6,16 @@
 
 struct service;
 
-/* The headers are there: finds the route and what to do with the body. Answers itself where there is nothing at the
- * path (404), where the method is not among those of the path (405, with Allow), and OPTIONS. HEAD is where GET is. */
-void routes_admit(struct service *service, struct exchange *exchange);
+/* The listener through which a request came. */
+enum entrance { ENTRANCE_MAIN, ENTRANCE_ADMIN };
+
+/* The headers are there: finds the route, whether the request may, and what to do with the body. Answers itself where
+ * there is nothing at the path (404), where the method is not among those of the path (405, with Allow), OPTIONS, and
+ * who may not (401, 403). HEAD is where GET is.
+ *
+ * Where the settings name an admin-listen, its entrance has what wants the admin token, the probes and /metrics; the
+ * main one has all but what wants the admin token and, if so set, /metrics. */
+void routes_admit(struct service *service, enum entrance entrance, struct exchange *exchange);
 
 /* The body is there, too: calls the handler. */
 void routes_handle(struct service *service, struct exchange *exchange);

@@ -4,6 +4,7 @@
 #define SERVER_SERVICE_H
 
 #include "server/config/settings.h"
+#include "server/doors.h"
 #include "server/log/log.h"
 #include "server/metrics/metrics.h"
 #include "server/models/loader.h"
@@ -18,6 +19,7 @@ struct transport;
 
 struct service {
     const struct settings *settings;
+    struct doors *doors; /* whoever starts the service puts it here */
     size_t instances;
     struct repository *repository;
     struct loader *loader;

@@ -95,33 +95,71 @@ enum esp_status settings_read(struct settings *settings, int argc, char **argv, 
 
 /* ---- what all of them together tell ---- */
 
-static enum esp_status read_token(struct settings *settings, struct esp_error *err)
+/* Cuts the text behind its first line. */
+static enum esp_status take_first_line(const char *path, char *text, size_t size, struct esp_error *err)
 {
-    const char *path = settings->admin_token_file;
-    struct esp_error fault = {0};
     char said[256];
-    size_t size;
 
-    char *token = settings->token_text = (char *)file_read(path, TOKEN_FILE_MAX, &size, &fault);
-    if (!token)
-        return esp_fail(err, fault.status, "cannot read admin-token-file %.200s: %s", path, fault.text);
-    if (size > TOKEN_FILE_MAX || memchr(token, '\0', size))
+    if (size > TOKEN_FILE_MAX || memchr(text, '\0', size))
         return esp_fail(err, ESP_ERROR_ARGUMENT,
                         "admin-token-file %.200s is no text; write the token in its first line", path);
-    token[size] = '\0';
-    token[strcspn(token, "\r\n")] = '\0';
-    if (!*token)
+    text[size] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (!*text)
         return esp_fail(err, ESP_ERROR_ARGUMENT,
                         "the first line of admin-token-file %.200s is empty; write the token there", path);
     snprintf(said, sizeof said, "the first line of admin-token-file %.200s", path);
-    return setting_set(setting_find("admin-token", strlen("admin-token")), settings, said, token, err);
+    return value_secret(said, text, SETTING_SECRET_LEAST, SETTING_SECRET_MOST, err);
+}
+
+enum esp_status settings_read_admin_token(const char *path, char **token, struct esp_error *err)
+{
+    struct esp_error fault = {0};
+    size_t size;
+
+    *token = (char *)file_read(path, TOKEN_FILE_MAX, &size, &fault);
+    if (!*token)
+        return esp_fail(err, fault.status, "cannot read admin-token-file %.200s: %s", path, fault.text);
+    enum esp_status status = take_first_line(path, *token, size, err);
+    if (status != ESP_OK) {
+        free(*token);
+        *token = NULL;
+    }
+    return status;
+}
+
+static enum esp_status check_together(const struct settings *settings, struct esp_error *err)
+{
+    if (*settings->admin_token && *settings->admin_token_file)
+        return esp_fail(err, ESP_ERROR_ARGUMENT, "both admin-token and admin-token-file are given; give one of them");
+    if (!*settings->tls_certificate != !*settings->tls_key)
+        return esp_fail(err, ESP_ERROR_ARGUMENT, "%s is given without %s; TLS wants both",
+                        *settings->tls_key ? "tls-key" : "tls-certificate",
+                        *settings->tls_key ? "tls-certificate" : "tls-key");
+    if (settings_yes(settings->admin_metrics) && !*settings->admin_listen)
+        return esp_fail(err, ESP_ERROR_ARGUMENT,
+                        "admin-metrics is yes without an admin-listen; give ADDRESS:PORT there");
+    if (settings_yes(settings->open_metrics) && !*settings->tokens_file)
+        return esp_fail(err, ESP_ERROR_ARGUMENT,
+                        "open-metrics is yes without a tokens-file; everything is open then: take it out, or give one");
+    return ESP_OK;
 }
 
 enum esp_status settings_complete(struct settings *settings, struct esp_error *err)
 {
-    if (*settings->admin_token && *settings->admin_token_file)
-        return esp_fail(err, ESP_ERROR_ARGUMENT, "both admin-token and admin-token-file are given; give one of them");
-    return *settings->admin_token_file ? read_token(settings, err) : ESP_OK;
+    enum esp_status status = check_together(settings, err);
+
+    if (status != ESP_OK || !*settings->admin_token_file)
+        return status;
+    status = settings_read_admin_token(settings->admin_token_file, &settings->token_text, err);
+    if (status == ESP_OK)
+        settings->admin_token = settings->token_text;
+    return status;
+}
+
+bool settings_yes(const char *choice)
+{
+    return *choice == 'y';
 }
 
 void settings_free(struct settings *settings)

@@ -11,6 +11,7 @@
 
 #include "espalier/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -31,6 +32,13 @@ struct settings {
     const char *precision;     /* fp32, bf16 or auto */
     const char *admin_token;   /* "" for none; a secret */
     const char *admin_token_file;
+    const char *admin_listen;    /* ADDRESS:PORT; "" for none of its own */
+    const char *admin_metrics;   /* no or yes: see settings_yes() */
+    const char *tls_certificate; /* files; "" for plain HTTP */
+    const char *tls_key;
+    const char *tokens_file;     /* "" for none: everybody may */
+    const char *open_metrics;    /* no or yes */
+    const char *cors_origins;    /* with commas */
     const char *trusted_proxies; /* addresses and networks, with commas */
     const char *log_format;      /* text or json */
     const char *log_level;       /* debug, info, warn, error or off */
@@ -42,7 +50,9 @@ struct settings {
     uint64_t queue_bytes; /* of all bodies that are held */
     uint64_t max_body;    /* bytes */
     uint64_t max_pixels;
+    uint64_t max_header; /* bytes */
     uint64_t connections;
+    uint64_t connections_per_address;                             /* 0: as many as there are */
     uint64_t idle_timeout;                                        /* seconds */
     uint64_t header_timeout_ms, body_timeout_ms, send_timeout_ms; /* from the first byte to the last */
     uint64_t timeout_ms;                                          /* of a request in the queue */
@@ -61,6 +71,12 @@ enum esp_status settings_read(struct settings *settings, int argc, char **argv, 
 /* For who starts the daemon, once, after settings_read(): refuses settings that contradict each other, and reads
  * admin_token from admin_token_file where that is given. Errors as above. */
 enum esp_status settings_complete(struct settings *settings, struct esp_error *err);
+
+/* Reads the token in an admin-token-file, for the caller to free; NULL after an error. Thread-safe. */
+enum esp_status settings_read_admin_token(const char *path, char **token, struct esp_error *err);
+
+/* Whether a choice between no and yes is yes. */
+bool settings_yes(const char *choice);
 
 /* Frees what `settings` owns. May be called again. */
 void settings_free(struct settings *settings);

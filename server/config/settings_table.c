@@ -9,7 +9,7 @@
 #define FIELD(field) offsetof(struct settings, field)
 
 static const char start[] = "Start", network[] = "The network", load[] = "Load", connections[] = "Connections",
-                  stopping[] = "Stopping", administration[] = "Administration", logs[] = "Logs";
+                  stopping[] = "Stopping", doors[] = "Doors", administration[] = "Administration", logs[] = "Logs";
 
 const struct setting setting_table[] = {
     {start, "config", TEXT, FIELD(config), 0, 0, "", "FILE",
@@ -38,12 +38,16 @@ const struct setting setting_table[] = {
     {load, "timeout-ms", NUMBER, FIELD(timeout_ms), 1, 3600000, "30000", "MILLISECONDS",
      "a request that still waits after it is told 504"},
     {load, "max-body", NUMBER, FIELD(max_body), 1024, 1u << 30, "33554432", "BYTES", "largest body of a request"},
+    {load, "max-header", NUMBER, FIELD(max_header), 4096, 1u << 20, "65536", "BYTES",
+     "memory for a request's header, of which a little is for other things; a longer one is told 431"},
     {load, "max-pixels", NUMBER, FIELD(max_pixels), 1, 1u << 30, "100000000", "NUMBER",
      "largest image, width x height"},
 
     {connections, "io-threads", NUMBER, FIELD(io_threads), 1, 64, "2", "NUMBER",
      "threads that read requests and write answers"},
     {connections, "connections", NUMBER, FIELD(connections), 1, 65536, "1024", "NUMBER", "clients connected at a time"},
+    {connections, "connections-per-address", NUMBER, FIELD(connections_per_address), 0, 65536, "0", "NUMBER",
+     "those of one address; more are closed at once; 0: any number, as behind a balancer all have one address"},
     {connections, "idle-timeout", NUMBER, FIELD(idle_timeout), 1, 86400, "30", "SECONDS",
      "a silent connection is closed after it"},
     {connections, "header-timeout-ms", NUMBER, FIELD(header_timeout_ms), 10, 3600000, "10000", "MILLISECONDS",
@@ -55,6 +59,16 @@ const struct setting setting_table[] = {
     {connections, "trusted-proxies", TEXT, FIELD(trusted_proxies), 0, 0, "", "LIST",
      "addresses and networks (10.0.0.0/8,::1) whose X-Forwarded-For is believed"},
 
+    {doors, "tls-certificate", TEXT, FIELD(tls_certificate), 0, 0, "", "FILE",
+     "for HTTPS: the certificate in PEM, and behind it those that lead to its authority; SIGHUP reads it again"},
+    {doors, "tls-key", TEXT, FIELD(tls_key), 0, 0, "", "FILE",
+     "the key to it, in PEM and without a password; likewise"},
+    {doors, "tokens-file", TEXT, FIELD(tokens_file), 0, 0, "", "FILE",
+     "who may ask: in each line a token, and a name for the log if you like; likewise; everybody unless given"},
+    {doors, "open-metrics", CHOICE, FIELD(open_metrics), 0, 0, "no", "no|yes", "whether /metrics wants no token"},
+    {doors, "cors-origins", TEXT, FIELD(cors_origins), 0, 0, "", "LIST",
+     "whose pages may read the answers in a browser, such as https://app.example; * for any"},
+
     {stopping, "drain-delay-ms", NUMBER, FIELD(drain_delay_ms), 0, 3600000, "0", "MILLISECONDS",
      "how long shutting down goes on serving while /readyz says 503, for balancers to notice"},
     {stopping, "drain-timeout-ms", NUMBER, FIELD(drain_timeout_ms), 0, 3600000, "10000", "MILLISECONDS",
@@ -64,6 +78,11 @@ const struct setting setting_table[] = {
      "who sends it may load and unload networks; better in a file, as others can read command lines"},
     {administration, "admin-token-file", TEXT, FIELD(admin_token_file), 0, 0, "", "FILE",
      "the same, as the first line of a file"},
+
+    {administration, "admin-listen", TEXT, FIELD(admin_listen), 0, 0, "", "ADDRESS:PORT",
+     "where else to listen for loading and unloading, which is possible only there then"},
+    {administration, "admin-metrics", CHOICE, FIELD(admin_metrics), 0, 0, "no", "no|yes",
+     "whether /metrics, too, is only there"},
 
     {logs, "log-format", CHOICE, FIELD(log_format), 0, 0, "text", "text|json", "lines for people or for programs"},
     {logs, "log-level", CHOICE, FIELD(log_level), 0, 0, "info", "debug|info|warn|error|off",

@@ -55,6 +55,10 @@ static void ask(struct service *service, struct exchange *exchange, enum loader_
         service_no_model(service, name->text, name->length, &exchange->response);
         return;
     }
+    if (service_state(service) == SERVICE_DRAINING) { /* the loader may be gone */
+        problem(&exchange->response, 503, "the service is shutting down; try again elsewhere");
+        return;
+    }
     exchange_suspend(exchange);
     if (loader_ask(service->loader, verb, name->text, name->length, done, exchange))
         return;

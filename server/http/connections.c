@@ -306,6 +306,19 @@ void connections_gone(struct connections *connections, int socket)
     pthread_mutex_unlock(&connections->lock);
 }
 
+/* Until now the handshake was taken for a header, and had that much time. */
+void connections_greeted(struct connections *connections, int socket)
+{
+    uint64_t read = bytes_received(socket);
+
+    pthread_mutex_lock(&connections->lock);
+    struct connection_slot *slot = &connections->stages.slots[socket];
+    slot->read = read;
+    if (slot->stage == CONNECTION_HEADER)
+        enter(connections, socket, CONNECTION_IDLE, clock_now());
+    pthread_mutex_unlock(&connections->lock);
+}
+
 /* A header whose first byte was seen keeps the time of that. */
 static bool enters(const struct connection_slot *slot, enum connection_stage stage)
 {

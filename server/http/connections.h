@@ -55,6 +55,9 @@ void connections_close_doors(struct connections *connections);
 void connections_started(struct connections *connections, int socket);
 void connections_gone(struct connections *connections, int socket);
 
+/* The handshake of TLS is over: its bytes were none of a request. */
+void connections_greeted(struct connections *connections, int socket);
+
 /* The connection enters a stage. One that was shut down here stays CONNECTION_CLOSING. */
 void connections_enter(struct connections *connections, int socket, enum connection_stage stage);
 

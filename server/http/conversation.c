@@ -167,6 +167,7 @@ static enum MHD_Result send_answer(struct conversation *talk)
     if (!out)
         return MHD_NO;
     drop_body(talk);
+    cors_answer(talk->parts->cors, &talk->exchange.request, response);
     add_headers(out, &talk->exchange, response->close || atomic_load(&talk->parts->draining));
     connections_enter(talk->parts->connections, talk->socket, CONNECTION_ANSWER);
     enum MHD_Result result = MHD_queue_response(talk->connection, response->status, out);
@@ -220,6 +221,8 @@ static void read_request(struct conversation *talk, const char *method, const ch
     request->content_type = header(talk->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
     request->authorization = header(talk->connection, MHD_HTTP_HEADER_AUTHORIZATION);
     request->inference_header = header(talk->connection, "Inference-Header-Content-Length");
+    request->origin = header(talk->connection, MHD_HTTP_HEADER_ORIGIN);
+    request->wanted_method = header(talk->connection, MHD_HTTP_HEADER_ACCESS_CONTROL_REQUEST_METHOD);
     MHD_get_connection_values_n(talk->connection, MHD_GET_ARGUMENT_KIND, add_query, &talk->exchange);
 }
 

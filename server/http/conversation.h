@@ -5,6 +5,7 @@
 
 #include "server/http/body.h"
 #include "server/http/client_address.h"
+#include "server/http/cors.h"
 #include "server/http/transport.h"
 
 #include <microhttpd.h>
@@ -16,6 +17,7 @@ struct conversation_parts {
     struct connections *connections;
     struct body_limits limits;
     const struct trusted *trusted; /* whose X-Forwarded-For is believed */
+    const struct cors *cors;       /* NULL: no word of it */
     atomic_bool draining;          /* from then on connections are closed after the answer */
 };
 

@@ -17,8 +17,9 @@ enum {
     REQUEST_ID_MAX = 128,
     REQUEST_FIELDS_MAX = 32,
     REQUEST_PARAMETERS_MAX = 2,
-    RESPONSE_HEADERS_MAX = 10,
-    HEADER_VALUES_MAX = 640
+    RESPONSE_HEADERS_MAX = 16,
+    CALLER_MAX = 64,
+    HEADER_VALUES_MAX = 1024
 };
 
 /* A named value of the query or of a form. Neither text need end with 0; both may hold any byte. */
@@ -39,10 +40,12 @@ struct parameter {
 };
 
 struct request {
-    const char *method, *path;                           /* the path is decoded and has no query */
-    const char *content_type;                            /* "" where there is none */
-    const char *authorization;                           /* likewise; a secret */
-    const char *inference_header;                        /* likewise: Inference-Header-Content-Length, as it was sent */
+    const char *method, *path;    /* the path is decoded and has no query */
+    const char *content_type;     /* "" where there is none */
+    const char *authorization;    /* likewise; a secret */
+    const char *origin;           /* the page from which a browser asks; "" where there is none */
+    const char *wanted_method;    /* Access-Control-Request-Method; likewise */
+    const char *inference_header; /* likewise: Inference-Header-Content-Length, as it was sent */
     struct parameter parameters[REQUEST_PARAMETERS_MAX]; /* what stands for each {...} of the route's path, in `path`;
                                                             NULL where there is none */
     char id[REQUEST_ID_MAX + 1];                         /* the client's, or one of our own */
@@ -116,6 +119,7 @@ struct exchange {
     const struct route *route; /* NULL where there is none */
     struct trace trace;
     char client[INET6_ADDRSTRLEN]; /* the address, in digits; "" where the header never was complete */
+    char caller[CALLER_MAX];       /* the name of the token that it brought; "" for none */
     uint64_t begun_ns;             /* by the clock of clock.h, when the request line was there */
     uint64_t bytes_in;             /* of the body, as far as it has come */
     struct exchange_work work;

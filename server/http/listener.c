@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <netdb.h>
-#include <stdbool.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,16 @@ static int listen_at(const struct addrinfo *address)
     return -1;
 }
 
-static void write_url(struct listener *listener)
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+    if (address->ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+}
+
+static void describe(struct listener *listener, const char *scheme)
 {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
@@ -38,8 +47,9 @@ static void write_url(struct listener *listener)
     getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
                 NI_NUMERICHOST | NI_NUMERICSERV);
     bool brackets = strchr(host, ':') != NULL;
-    snprintf(listener->url, sizeof listener->url, "http://%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "",
-             port);
+    snprintf(listener->url, sizeof listener->url, "%s://%s%s%s:%s", scheme, brackets ? "[" : "", host,
+             brackets ? "]" : "", port);
+    listener->loopback = is_loopback(&address);
 }
 
 static enum esp_status explain(const char *where, int why, struct esp_error *err)
@@ -51,7 +61,7 @@ static enum esp_status explain(const char *where, int why, struct esp_error *err
     return esp_fail(err, ESP_ERROR_IO, "cannot listen at %s: %s%s", where, strerror(why), advice);
 }
 
-enum esp_status listener_open(struct listener *listener, const char *where, struct esp_error *err)
+enum esp_status listener_open(struct listener *listener, const char *where, const char *scheme, struct esp_error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
     struct place place;
@@ -67,7 +77,7 @@ enum esp_status listener_open(struct listener *listener, const char *where, stru
     freeaddrinfo(found);
     if (listener->socket < 0)
         return explain(where, why, err);
-    write_url(listener);
+    describe(listener, scheme);
     return ESP_OK;
 }
 

@@ -6,10 +6,9 @@
 
 #include <stdlib.h>
 
-enum { CONNECTION_MEMORY = 64 << 10 /* for the header and as read buffer; longer headers are 431 */ };
-
 struct transport {
     struct conversation_parts parts;
+    struct tls *tls; /* NULL: plain HTTP */
     struct MHD_Daemon *daemon;
     struct acceptor *acceptor;
     struct watchdog *watchdog;
@@ -26,18 +25,27 @@ static void take_connection(void *context, int socket, const struct sockaddr *pe
         connections_gone(transport->parts.connections, socket);
 }
 
-/* The library calls this on the thread that will serve the connection, and before it closes the socket. */
+static struct tls_identity *secure(struct transport *transport, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return tls_begin(transport->tls, info->tls_session, transport->parts.connections);
+}
+
+/* The library calls this on the thread that will serve the connection, before its handshake, if any; and before it
+ * closes the socket, when the session of TLS is gone. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct transport *transport = context;
     int socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 
-    (void)slot;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *slot = transport->tls ? secure(transport, connection) : NULL;
         connections_started(transport->parts.connections, socket);
-    else
+    } else {
+        tls_end(*slot);
         connections_gone(transport->parts.connections, socket);
+    }
 }
 
 /* ---- life ---- */
@@ -49,7 +57,8 @@ static struct MHD_Daemon *start_daemon(struct transport *transport, const struct
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)settings->connections * threads, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, settings->idle_timeout, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)settings->header_max, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->per_address, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, transport},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)conversation_close, &transport->parts},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)conversation_open, &transport->parts},
@@ -57,9 +66,14 @@ static struct MHD_Daemon *start_daemon(struct transport *transport, const struct
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},                                     /* HTTP/1.1 without Host is 400 */
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL}, /* a pool of one is no pool */
         {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem secure_options[] = {{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
+                                              {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_no_certificate()},
+                                              {MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
 
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL,
-                            NULL, conversation_call, &transport->parts, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return MHD_start_daemon(flags | (transport->tls ? MHD_USE_TLS : 0), 0, NULL, NULL, conversation_call,
+                            &transport->parts, MHD_OPTION_ARRAY, options,
+                            transport->tls ? MHD_OPTION_ARRAY : MHD_OPTION_END, secure_options, MHD_OPTION_END);
 }
 
 static enum esp_status open_parts(struct transport *transport, const struct transport_settings *settings,
@@ -76,6 +90,8 @@ static enum esp_status open_parts(struct transport *transport, const struct tran
     parts->limits.most = settings->body_max;
     parts->limits.budget.limit = settings->bodies_max;
     parts->trusted = settings->trusted;
+    parts->cors = settings->cors;
+    transport->tls = settings->tls;
     return connections_create(&parts->connections, &limits, err);
 }
 

@@ -18,7 +18,9 @@
 #include "espalier/error.h"
 #include "server/http/client_address.h"
 #include "server/http/connections.h"
+#include "server/http/cors.h"
 #include "server/http/exchange.h"
+#include "server/http/tls.h"
 
 struct application {
     void *context;
@@ -38,7 +40,11 @@ struct transport_settings {
     uint64_t header_ms, body_ms, send_ms; /* how long a header, a body, and taking the answer may take */
     size_t body_max;                      /* bytes of one body */
     size_t bodies_max;                    /* bytes that all of them may take at a time */
+    size_t header_max;                    /* bytes of memory for a request's header */
+    unsigned per_address;                 /* connections of one address at a time; 0: as many as there are */
     const struct trusted *trusted;        /* whose X-Forwarded-For is believed; must outlive the transport */
+    struct tls *tls;                      /* NULL: plain HTTP; likewise */
+    const struct cors *cors;              /* NULL: no word of CORS; likewise */
 };
 
 struct transport_counts {

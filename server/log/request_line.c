@@ -49,6 +49,7 @@ static void add_request(struct list *list, const struct request_record *record)
     add(list, log_number("bytes_in", record->bytes_in));
     add(list, log_number("bytes_out", record->bytes_out));
     add_text(list, "client", record->client);
+    add_text(list, "token", record->token);
 }
 
 static void add_names(struct list *list, const struct request_record *record)

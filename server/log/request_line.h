@@ -18,6 +18,7 @@ struct request_record {
     const char *id;
     const char *trace_id, *span_id, *parent_span_id;
     const char *client; /* address */
+    const char *token;  /* the name of the one that it brought */
     const char *method, *path;
     const char *route; /* the pattern that the path fits, as the metrics name it */
     unsigned status;   /* 0: nothing was answered */

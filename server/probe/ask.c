@@ -1,8 +1,9 @@
-/* Sockets alone: the HTTP library of the daemon is none for clients, and libcurl would bring tens of megabytes into a
- * container for these few lines. */
+/* Sockets, and TLS on them, alone: the HTTP library of the daemon is none for clients, and libcurl would bring tens of
+ * megabytes into a container for these few lines. */
 #include "server/probe/ask.h"
 
 #include "server/clock.h"
+#include "server/probe/tls.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,6 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* A connection; `tls` is NULL on a plain one. */
+struct wire {
+    int fd;
+    struct probe_tls *tls;
+};
 
 enum { REQUEST_MAX = PROBE_URL_MAX + 256, STATUS_LINE_MAX = 512 };
 
@@ -95,14 +102,33 @@ static int connect_to_one(const struct addrinfo *addresses, uint64_t deadline)
     return -1;
 }
 
-static bool send_all(int fd, const char *bytes, size_t size, uint64_t deadline)
+/* False where it fails, or with errno where it takes too long. */
+static bool greet(const struct wire *wire, uint64_t deadline)
+{
+    for (;;) {
+        switch (probe_tls_greet(wire->tls)) {
+        case PROBE_TLS_DONE: return true;
+        case PROBE_TLS_FAILED: errno = EIO; return false;
+        case PROBE_TLS_READ:
+            if (!wait_for(wire->fd, POLLIN, deadline))
+                return false;
+            break;
+        case PROBE_TLS_WRITE:
+            if (!wait_for(wire->fd, POLLOUT, deadline))
+                return false;
+            break;
+        }
+    }
+}
+
+static bool send_all(const struct wire *wire, const char *bytes, size_t size, uint64_t deadline)
 {
     while (size > 0) {
-        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        ssize_t sent = wire->tls ? probe_tls_send(wire->tls, bytes, size) : send(wire->fd, bytes, size, MSG_NOSIGNAL);
         if (sent >= 0) {
             bytes += sent;
             size -= (size_t)sent;
-        } else if (errno != EINTR && (errno != EAGAIN || !wait_for(fd, POLLOUT, deadline))) {
+        } else if (errno != EINTR && (errno != EAGAIN || !wait_for(wire->fd, POLLOUT, deadline))) {
             return false;
         }
     }
@@ -111,14 +137,16 @@ static bool send_all(int fd, const char *bytes, size_t size, uint64_t deadline)
 
 /* Reads up to the first line's end, or as much of the line as fits. False with errno, which is 0 where the peer closed.
  */
-static bool receive_line(int fd, char line[STATUS_LINE_MAX], uint64_t deadline)
+static bool receive_line(const struct wire *wire, char line[STATUS_LINE_MAX], uint64_t deadline)
 {
     size_t length = 0;
 
     while (length < STATUS_LINE_MAX - 1 && !memchr(line, '\n', length)) {
-        if (!wait_for(fd, POLLIN, deadline))
+        if (!wait_for(wire->fd, POLLIN, deadline))
             return false;
-        ssize_t received = recv(fd, line + length, STATUS_LINE_MAX - 1 - length, 0);
+        size_t room = STATUS_LINE_MAX - 1 - length;
+        ssize_t received =
+            wire->tls ? probe_tls_receive(wire->tls, line + length, room) : recv(wire->fd, line + length, room, 0);
         if (received < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (received <= 0) {
@@ -159,22 +187,41 @@ static enum esp_status judge(const struct probe_target *target, const char *line
                     status == 503 ? ": it is starting, draining or overloaded" : "");
 }
 
-static enum esp_status explain(const struct probe_target *target, const char *what, struct esp_error *err)
+/* `tls` is NULL on a plain connection. */
+static enum esp_status explain(const struct probe_target *target, const char *what, const struct probe_tls *tls,
+                               struct esp_error *err)
 {
-    const char *why = errno == ETIMEDOUT ? "timed out" : errno == 0 ? "the connection was closed" : strerror(errno);
+    const char *why = errno == ETIMEDOUT    ? "timed out"
+                      : errno == 0          ? "the connection was closed"
+                      : tls && errno == EIO ? probe_tls_fault(tls)
+                                            : strerror(errno);
     return esp_fail(err, ESP_ERROR_IO, "%.200s: %s: %s", target->url, what, why);
 }
 
-static enum esp_status converse(int fd, const struct probe_target *target, uint64_t deadline, struct esp_error *err)
+static enum esp_status converse(const struct wire *wire, const struct probe_target *target, uint64_t deadline,
+                                struct esp_error *err)
 {
     char request[REQUEST_MAX], line[STATUS_LINE_MAX];
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: espalier-probe\r\nConnection: close\r\n\r\n",
                         target->path, target->authority);
 
-    if (!send_all(fd, request, (size_t)size, deadline) || !receive_line(fd, line, deadline))
-        return explain(target, "no answer", err);
+    if (wire->tls && !greet(wire, deadline))
+        return explain(target, "no TLS", wire->tls, err);
+    if (!send_all(wire, request, (size_t)size, deadline) || !receive_line(wire, line, deadline))
+        return explain(target, "no answer", wire->tls, err);
     return judge(target, line, err);
+}
+
+static enum esp_status converse_on(int fd, const struct probe_target *target, uint64_t deadline, struct esp_error *err)
+{
+    struct wire wire = {fd, target->tls ? probe_tls_open(fd, target->place.host) : NULL};
+
+    if (target->tls && !wire.tls)
+        return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
+    enum esp_status status = converse(&wire, target, deadline, err);
+    probe_tls_close(&wire.tls);
+    return status;
 }
 
 enum esp_status probe_ask(const struct probe_target *target, uint64_t deadline, struct esp_error *err)
@@ -187,11 +234,11 @@ enum esp_status probe_ask(const struct probe_target *target, uint64_t deadline, 
                         code == EAI_INPROGRESS ? "timed out" : gai_strerror(code));
     int fd = connect_to_one(addresses, deadline);
     if (fd < 0)
-        explain(target, "cannot connect", err);
+        explain(target, "cannot connect", NULL, err);
     freeaddrinfo(addresses);
     if (fd < 0)
         return ESP_ERROR_IO;
-    enum esp_status status = converse(fd, target, deadline, err);
+    enum esp_status status = converse_on(fd, target, deadline, err);
     close(fd);
     return status;
 }

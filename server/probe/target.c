@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char default_path[] = "/readyz", default_port[] = ":80", scheme[] = "http://";
+static const char default_path[] = "/readyz", plain[] = "http://", secure[] = "https://";
 
 /* What may stand in a request line: no space, nothing that ends a line, no #. */
 static bool is_sendable(const char *text)
@@ -21,10 +21,10 @@ static void write_url(struct probe_target *target)
 
     snprintf(target->authority, sizeof target->authority, "%s%s%s:%s", brackets ? "[" : "", place->host,
              brackets ? "]" : "", place->port);
-    snprintf(target->url, sizeof target->url, "%s%s%s", scheme, target->authority, target->path);
+    snprintf(target->url, sizeof target->url, "%s%s%s", target->tls ? secure : plain, target->authority, target->path);
 }
 
-static bool read_authority(const char *text, size_t length, struct place *place)
+static bool read_authority(const char *text, size_t length, const char *default_port, struct place *place)
 {
     char with_port[PLACE_HOST_MAX + 16];
 
@@ -38,15 +38,15 @@ static bool read_authority(const char *text, size_t length, struct place *place)
 
 enum esp_status probe_target_of_url(struct probe_target *target, const char *url, struct esp_error *err)
 {
-    if (!strncasecmp(url, "https://", 8))
-        return esp_fail(err, ESP_ERROR_ARGUMENT, "https:// is not supported; the daemon itself speaks http://");
+    target->tls = !strncasecmp(url, secure, strlen(secure));
+    const char *scheme = target->tls ? secure : plain;
     if (strncasecmp(url, scheme, strlen(scheme)) || !is_sendable(url))
         return esp_fail(err, ESP_ERROR_ARGUMENT, "cannot ask '%.200s'; give a URL such as http://127.0.0.1:8080", url);
 
     const char *authority = url + strlen(scheme);
     size_t length = strcspn(authority, "/?");
     const char *path = authority + length;
-    if (!read_authority(authority, length, &target->place) || *path == '?')
+    if (!read_authority(authority, length, target->tls ? ":443" : ":80", &target->place) || *path == '?')
         return esp_fail(err, ESP_ERROR_ARGUMENT, "cannot ask '%.200s'; give http://HOST:PORT or http://HOST:PORT/PATH",
                         url);
     if (strlen(path) >= PROBE_PATH_MAX)
@@ -57,10 +57,12 @@ enum esp_status probe_target_of_url(struct probe_target *target, const char *url
     return ESP_OK;
 }
 
-enum esp_status probe_target_of_listener(struct probe_target *target, const char *listen, struct esp_error *err)
+enum esp_status probe_target_of_listener(struct probe_target *target, const char *listen, bool tls,
+                                         struct esp_error *err)
 {
     struct place *place = &target->place;
 
+    target->tls = tls;
     if (!place_read(listen, strlen(listen), place))
         return esp_fail(err, ESP_ERROR_ARGUMENT, "the daemon cannot listen at '%.200s'; give ADDRESS:PORT, or a URL",
                         listen);

@@ -12,8 +12,8 @@ from pictures import jpeg, scene
 class Busy:
     """A daemon with one instance that is busy for a while: plain kernels, and large pictures that wait in the queue."""
 
-    def __init__(self, **flags):
-        self.daemon = Daemon(instances=1, batch=1, kernels="plain", **flags)
+    def __init__(self, kind=Daemon, **flags):
+        self.daemon = kind(instances=1, batch=1, kernels="plain", **flags)
         self.photo = jpeg(scene(6000, 4500), quality=90)
         self.answers = []
 

@@ -6,6 +6,7 @@ error is then in `log`."""
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import os
@@ -51,12 +52,13 @@ class Daemon:
         self.errors = tempfile.TemporaryFile("w+")  # not a pipe, which would be full some time
         self.process = subprocess.Popen([BINARY, "serve", *self.flags], stdout=subprocess.PIPE, stderr=self.errors, text=True)
         line = self.process.stdout.readline()
-        match = re.search(r"http://(\[?[^\]/]+\]?):(\d+)", line)
-        if not match:
+        places = re.findall(r"https?://(\[?[^\]/]+\]?):(\d+)", line)
+        if not places:
             self.process.kill()
             raise RuntimeError(f"no address in {line!r}; {self.read_log()}")
         self.first_line = line
-        self.host, self.port = match[1].strip("[]"), int(match[2])
+        self.host, self.port = places[0][0].strip("[]"), int(places[0][1])
+        self.admin_port = int(places[1][1]) if len(places) > 1 else None
         self.unrest = Unrest(self)
         self.unrest.begin()
         return self
@@ -94,6 +96,25 @@ class Daemon:
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
+
+    @property
+    def administration(self) -> Daemon:
+        """The same daemon, to be asked through its other listener."""
+        other = copy.copy(self)
+        other.port = self.admin_port
+        return other
+
+    def reload(self, message: str) -> None:
+        """Has files read again, and waits for as many lines in the log as there were before, and one more."""
+        before = self.log_so_far().count(message)
+        self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 30
+        while self.log_so_far().count(message) == before:
+            assert time.monotonic() < end, f"no '{message}' in {self.log_so_far()[-2000:]}"
+            time.sleep(0.01)
+
+    def log_so_far(self) -> str:
+        return os.pread(self.errors.fileno(), 1 << 24, 0).decode()
 
     def classify(self, image: bytes, query: str = "", content_type: str = "image/jpeg") -> Answer:
         return self.request("POST", "/classify" + query, image, Content_Type=content_type)
