@@ -132,7 +132,7 @@ def index(daemon, token: str = ADMIN):
 
 
 ADMINISTRATIVE = {path for path in PATHS if path.startswith("/v2/repository/")}
-PROBES = {"/healthz", "/readyz"}
+PROBES = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 
 
 @pytest.mark.parametrize("metrics", ["no", "yes"])
