@@ -65,7 +65,7 @@ class Containers:
         tar = PLACE / "debian.tar"
         slim = ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
                 "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]  # fmt: skip
-        _run(["mmdebstrap", "--variant=apt", *slim, f"--include={packages}", "bookworm", str(tar)])
+        _run(["mmdebstrap", "--quiet", "--variant=apt", *slim, *([f"--include={packages}"] if packages else []), "bookworm", str(tar)])
         container = _run([*self._buildah, "from", "scratch"]).strip()
         _run([*self._buildah, "add", container, str(tar), "/"])
         _run([*self._buildah, "commit", "--rm", container, image])
