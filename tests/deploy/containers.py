@@ -18,11 +18,8 @@ from places import DEPLOY, ROOT
 
 PLACE = ROOT / "build" / "deploy"
 BASE = "localhost/espalier-test-base"
-TOOLS = "localhost/espalier-test-tools"
 PROGRAMS = ("buildah", "podman", "crun", "mmdebstrap", "unshare")
 GIGABYTES = 10  # of disk: each layer is a copy of everything below
-TOOLS_PACKAGES = "gcc,libc6-dev,meson,ninja-build,pkg-config,libmicrohttpd-dev,libjansson-dev,libturbojpeg0-dev,libarchive-dev," \
-    "libopenblas-dev,libgfortran-12-dev,libacl1-dev,nettle-dev,liblzma-dev,libzstd-dev,liblz4-dev,libbz2-dev,zlib1g-dev,libxml2-dev"  # fmt: skip
 # Without cgroups and with the machine's network: what a sandbox allows. The rest is as strict as a cluster would be.
 SANDBOX = ("--cgroups=disabled", "--runtime", "crun", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
            "--no-healthcheck")  # fmt: skip
@@ -52,23 +49,22 @@ class Containers:
         return ""
 
     def build(self, name: str, *arguments: str) -> str:
-        self._debian(BASE, "")
-        self._debian(TOOLS, TOOLS_PACKAGES)
+        self._make_base()
         _run([*self._buildah, "bud", "--layers", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={BASE}",
-              "--build-arg", f"TOOLS={TOOLS}", *arguments, "--file", str(DEPLOY / "Containerfile"), "--tag", name, str(ROOT)])  # fmt: skip
+              *arguments, "--file", str(DEPLOY / "Containerfile"), "--tag", name, str(ROOT)])  # fmt: skip
         return name
 
-    def _debian(self, image: str, packages: str) -> None:
+    def _make_base(self) -> None:
         """As debian:bookworm-slim: what apt needs, without documentation."""
-        if subprocess.run([*self._buildah, "inspect", "--type", "image", image], capture_output=True).returncode == 0:
+        if subprocess.run([*self._buildah, "inspect", "--type", "image", BASE], capture_output=True).returncode == 0:
             return
         tar = PLACE / "debian.tar"
         slim = ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
                 "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]  # fmt: skip
-        _run(["mmdebstrap", "--quiet", "--variant=apt", *slim, *([f"--include={packages}"] if packages else []), "bookworm", str(tar)])
+        _run(["mmdebstrap", "--quiet", "--variant=apt", *slim, "bookworm", str(tar)])
         container = _run([*self._buildah, "from", "scratch"]).strip()
         _run([*self._buildah, "add", container, str(tar), "/"])
-        _run([*self._buildah, "commit", "--rm", container, image])
+        _run([*self._buildah, "commit", "--rm", container, BASE])
         tar.unlink()
 
     def podman(self, *arguments: str) -> str:

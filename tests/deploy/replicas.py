@@ -85,14 +85,17 @@ class Process(Replica):
 class Container(Replica):
     """As it would run anywhere: some uid, a root that cannot be written, no capability."""
 
-    def __init__(self, port: int, log: Path, containers: Containers, image: str, **settings: str) -> None:
+    def __init__(self, port: int, log: Path, containers: Containers, image: str, *options: str, **settings: str) -> None:
         super().__init__(port, log, **settings)
-        self.containers, self.image = containers, image
+        self.containers, self.image, self.options = containers, image, options
         self.name = f"espalier-test-{port}"
 
     def command(self) -> Sequence[str]:
         variables = [text for name, value in self.environment.items() for text in ("--env", f"{name}={value}")]
-        return self.containers.run_command(self.image, "--rm", "--name", self.name, *variables)
+        return self.containers.run_command(self.image, "--rm", "--name", self.name, *variables, *self.options)
 
     def signal(self, number: signal.Signals) -> None:
         self.containers.podman("kill", "--signal", number.name, self.name)
+
+    def probe(self) -> str:
+        return self.containers.podman("exec", self.name, "espalier", "probe")
