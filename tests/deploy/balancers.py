@@ -1,0 +1,89 @@
+"""The configurations of deploy/haproxy and deploy/nginx as they are, but for ports and for where they keep their files."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from places import DEPLOY, WAIT_SECONDS, ask, free_ports, wait_until
+
+
+class Balancer:
+    """`ports` says which port takes the place of which; 8000, where it listens, gets one of its own."""
+
+    source: Path
+
+    def __init__(self, work: Path, ports: Mapping[int, int]) -> None:
+        self.port = free_ports(1)[0]
+        self.work, self.log = work, work / "balancer.log"
+        self.config = work / self.source.name
+        changed = {8000: self.port, **ports}
+        text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{changed.get(int(match[1]), int(match[1]))}", self.source.read_text())
+        self.config.write_text(self.adapt(text))
+
+    def adapt(self, text: str) -> str:
+        raise NotImplementedError
+
+    def command(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Balancer:
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.command()], stdout=out, stderr=out)
+        wait_until(self._is_up, "the balancer")
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.process.terminate()
+        self.process.wait(WAIT_SECONDS)
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return ask(self.port, "/readyz")[0] == 200
+
+
+class HAProxy(Balancer):
+    source = DEPLOY / "haproxy" / "haproxy.cfg"
+
+    def adapt(self, text: str) -> str:
+        self.socket = self.work / "admin.sock"
+        return text.replace("/run/haproxy/admin.sock", str(self.socket))
+
+    def command(self) -> Sequence[str]:
+        return ["haproxy", "-db", "-f", str(self.config)]
+
+    def tell(self, words: str) -> str:
+        """As an operator with socat."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            os.chdir(self.work)  # a socket's path may be no longer than a hundred bytes
+            connection.connect(self.socket.name)
+            connection.sendall(words.encode() + b"\n")
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def figures(self, backend: str) -> list[dict[str, str]]:
+        """What it counts of each server of a backend."""
+        head, *rows = [line.split(",") for line in self.tell("show stat").lstrip("# ").splitlines() if line]
+        found = [dict(zip(head, row)) for row in rows]
+        return [row for row in found if row["pxname"] == backend and row["svname"] not in ("FRONTEND", "BACKEND")]
+
+    def wait_for(self, backend: str, server: str, **wanted: str) -> None:
+        """Until its figures of this server are so: status="UP", scur="0"."""
+        def so() -> bool:
+            row = next(row for row in self.figures(backend) if row["svname"] == server)
+            return all(row[name] == value for name, value in wanted.items())
+
+        wait_until(so, f"{server} of {backend} to be {wanted}")
+
+
+class Nginx(Balancer):
+    source = DEPLOY / "nginx" / "nginx.conf"
+
+    def adapt(self, text: str) -> str:
+        return text.replace("/run/nginx-espalier.pid", str(self.work / "nginx.pid"))
+
+    def command(self) -> Sequence[str]:
+        return ["nginx", "-c", str(self.config), "-g", "daemon off;"]

@@ -1,0 +1,123 @@
+"""Three replicas behind a balancer under load: one is drained and replaced, one is killed, then all are replaced in turn. No
+request of the client may fail. HAProxy in front of containers where the machine can have them, nginx in front of the program of
+the build, run bare."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from balancers import HAProxy, Nginx
+from containers import Containers
+from places import ask, free_ports, wait_until
+from replicas import Container, Process, Replica
+from traffic import Traffic
+
+REQUESTS = int(os.environ.get("ESPALIER_TEST_REQUESTS", "20000"))
+PORTS = (8081, 8082, 8083)  # of the replicas in the configurations; 8091 is the small pool's
+
+pytestmark = pytest.mark.skipif(not (shutil.which("haproxy") and shutil.which("nginx")), reason="haproxy and nginx are not installed")
+
+
+@contextmanager
+def started(made: list[Replica]) -> Iterator[list[Replica]]:
+    with ExitStack() as ends:
+        for replica in made:
+            ends.callback(replica.end)
+            replica.start()
+        yield made
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[list[Replica]]:
+    with started([Process(port, tmp_path / f"replica{number}.log") for number, port in enumerate(free_ports(3), 1)]) as replicas:
+        yield replicas
+
+
+@pytest.fixture
+def contained(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Replica]]:
+    """Where there can be no containers, the daemons run bare, and everybody is told."""
+    why = Containers.missing()
+    if why:
+        print(f"\n*** NO CONTAINERS: {why}. The balancer is tested with the program of the build, run bare. ***")
+        yield request.getfixturevalue("bare")
+        return
+    containers, image = request.getfixturevalue("containers"), request.getfixturevalue("image")
+    made: list[Replica] = [Container(port, tmp_path / f"replica{number}.log", containers, image) for number, port in enumerate(free_ports(3), 1)]
+    with started(made) as replicas:
+        yield replicas
+
+
+def replace(replica: Replica) -> None:
+    """Until the new one has work."""
+    replica.start()
+    wait_until(lambda: replica.answered() > 0, "the new replica to be asked")
+
+
+def ports(replicas: list[Replica]) -> dict[int, int]:
+    return dict(zip(PORTS, (replica.port for replica in replicas)))
+
+
+def check(traffic: Traffic, what: str) -> None:
+    print(f"\n{what}: {traffic}")
+    assert traffic.failed == []
+
+
+def live_through_everything(balancer: HAProxy, replicas: list[Replica], requests: int) -> Traffic:
+    for number in (1, 2, 3):
+        balancer.wait_for("espalier", f"replica{number}", status="UP")
+    with Traffic(balancer.port, "one") as traffic:
+        traffic.reach(requests // 20)
+        # An operator takes one out, waits until nobody is served by it, replaces it and lets it in.
+        balancer.tell("set server espalier/replica1 state drain")
+        balancer.wait_for("espalier", "replica1", scur="0")
+        replicas[0].drain()
+        replicas[0].start()
+        balancer.tell("set server espalier/replica1 state ready")
+        wait_until(lambda: replicas[0].answered() > 0, "the new replica to be asked")
+        # One dies in the middle of its requests.
+        replicas[1].kill()
+        replace(replicas[1])
+        # A new version comes: each gets SIGTERM, and the balancer has to notice by itself.
+        for replica in replicas:
+            replica.drain()
+            replace(replica)
+        traffic.reach(requests)
+    print("\nretries:", sum(int(row["wretr"]) for row in balancer.figures("espalier")))
+    return traffic
+
+
+def test_haproxy(tmp_path, contained):
+    with HAProxy(tmp_path, ports(contained)) as balancer:
+        kind = "containers" if isinstance(contained[0], Container) else "bare daemons"
+        check(live_through_everything(balancer, contained, REQUESTS), f"HAProxy, {kind}")
+
+
+def test_nginx(tmp_path, bare):
+    """It knows of a replica's end by the requests that fail there, which it repeats."""
+    with Nginx(tmp_path, ports(bare)) as balancer:
+        with Traffic(balancer.port, "one") as traffic:
+            traffic.reach(REQUESTS // 20)
+            bare[1].kill()
+            replace(bare[1])
+            for replica in bare:
+                replica.drain()
+                replace(replica)
+            traffic.reach(REQUESTS // 4)
+    check(traffic, "nginx, bare daemons")
+
+
+def test_nothing_internal_is_let_through(tmp_path, bare):
+    for kind in (HAProxy, Nginx):
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        with kind(folder, ports(bare)) as balancer:
+            assert ask(balancer.port, "/metrics")[0] == 404
+            assert ask(balancer.port, "/v2/repository/index", "POST")[0] == 404
+            assert ask(balancer.port, "/v2/%72epository/index", "POST")[0] == 404
+            assert ask(balancer.port, "/healthz")[0] == 200

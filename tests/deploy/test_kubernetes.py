@@ -1,0 +1,149 @@
+"""deploy/kubernetes: valid, and in keeping with what espalier does.
+
+The schemas are npm's kubernetes-models, generated from Kubernetes' own description: its validators for values, and its types,
+by the TypeScript compiler, for names that there are not. KServe's and the adapter's are in no package: what KServe adds to a
+pod's specification is written down here, from its reference."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from places import DEPLOY, ROOT, ask, free_ports
+from replicas import BINARY, Process
+
+PACKAGES = ("kubernetes-models@5.1.0", "typescript@5.9.3")
+KSERVE = """
+import type { IPodSpec } from "kubernetes-models/v1";
+import type { IObjectMeta } from "@kubernetes-models/apimachinery/apis/meta/v1/ObjectMeta";
+interface IPredictor extends Partial<IPodSpec> {
+  minReplicas?: number; maxReplicas?: number; scaleTarget?: number; scaleMetric?: "cpu" | "memory" | "concurrency" | "rps";
+  containerConcurrency?: number; timeout?: number; canaryTrafficPercent?: number;
+}
+interface IInferenceService {
+  apiVersion: "serving.kserve.io/v1beta1"; kind: "InferenceService"; metadata: IObjectMeta; spec: { predictor: IPredictor };
+}
+"""
+
+
+def objects(name: str) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text()) if found]
+
+
+CLUSTER = {found["kind"]: found for found in objects("espalier.yaml")}
+KSERVICE = objects("kserve.yaml")[0]
+ADAPTER = objects("prometheus-adapter.yaml")[0]
+POD = CLUSTER["Deployment"]["spec"]["template"]["spec"]
+CONTAINERS = {"Deployment": POD["containers"][0], "KServe": KSERVICE["spec"]["predictor"]["containers"][0]}
+
+
+@pytest.fixture(scope="session")
+def schemas() -> Path:
+    """A directory whose node_modules has them."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("node and npm are not installed")
+    place = ROOT / "build" / "deploy" / "schemas"
+    place.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "install", "--prefix", str(place), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"npm could not install {PACKAGES}: {done.stderr}"
+    return place
+
+
+def says(command: Sequence[str], place: Path, given: str = "") -> str:
+    return subprocess.run(command, cwd=place, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def values(schemas: Path, found: list[dict[str, Any]]) -> str:
+    """What the validators object to."""
+    return says(["node", str(Path(__file__).with_name("validate.mjs"))], schemas, json.dumps(found))
+
+
+def names(schemas: Path, found: list[dict[str, Any]]) -> str:
+    """What the compiler objects to."""
+    lines = [KSERVE]
+    for number, one in enumerate(found):
+        if one["kind"] != "InferenceService":
+            lines.append(f'import type {{ I{one["kind"]} as T{number} }} from "kubernetes-models/{one["apiVersion"]}";')
+        kind = "IInferenceService" if one["kind"] == "InferenceService" else f"T{number}"
+        lines.append(f"export const o{number}: {kind} = {json.dumps(one)};")
+    (schemas / "objects.mts").write_text("\n".join(lines))
+    compiler = ["node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "objects.mts"]
+    return says(compiler, schemas)
+
+
+def test_it_is_valid(schemas):
+    assert set(CLUSTER) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy"}
+    assert values(schemas, list(CLUSTER.values())) == ""
+    assert names(schemas, [*CLUSTER.values(), KSERVICE]) == ""
+
+
+def test_mistakes_are_seen(schemas):
+    """That the schemas bite: a wrong value, and a name that there is not."""
+    wrong = json.loads(json.dumps(CLUSTER["Deployment"]))
+    wrong["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["periodSeconds"] = "often"
+    assert "livenessProbe/periodSeconds must be integer" in values(schemas, [wrong])
+    wrong = json.loads(json.dumps(KSERVICE))
+    wrong["spec"]["predictor"]["containers"][0]["readyProbe"] = {}
+    assert "readyProbe" in names(schemas, [wrong])
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_its_settings_exist(kind):
+    known = subprocess.run([BINARY, "serve", "--help=markdown"], capture_output=True, text=True, check=True).stdout
+    for variable in CONTAINERS[kind]["env"]:
+        assert f"`{variable['name']}`" in known
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_its_probes_are_answered(kind, tmp_path):
+    container = CONTAINERS[kind]
+    probes = {probe["httpGet"]["path"] for name, probe in container.items() if name.endswith("Probe")}
+    if any(path.startswith("/v2/health") for path in probes) and "/v2/health" not in (ROOT / "api" / "openapi.yaml").read_text():
+        pytest.skip("this espalier has no /v2/health")
+    replica = Process(free_ports(1)[0], tmp_path / "log")
+    try:
+        replica.start()
+        assert {path: ask(replica.port, path)[0] for path in probes} == dict.fromkeys(probes, 200)
+    finally:
+        replica.end()
+
+
+def test_grace_and_drain():
+    """Endpoints are told before it stops, and nothing is killed that still has time."""
+    settings = {one["name"]: one["value"] for one in CONTAINERS["Deployment"]["env"]}
+    delay, drain = (int(settings[f"ESPALIER_DRAIN_{name}_MS"]) / 1000 for name in ("DELAY", "TIMEOUT"))
+    ready = CONTAINERS["Deployment"]["readinessProbe"]
+    assert delay > ready["periodSeconds"] * ready["failureThreshold"]
+    assert POD["terminationGracePeriodSeconds"] > delay + drain
+
+
+def test_selectors_ports_and_metric_agree(tmp_path):
+    labels = CLUSTER["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert CLUSTER["Service"]["spec"]["selector"] == labels
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert CLUSTER[kind]["spec"]["selector"]["matchLabels"] == labels
+    assert CLUSTER["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+    ports = {port["name"] for port in CONTAINERS["Deployment"]["ports"]}
+    assert {port["targetPort"] for port in CLUSTER["Service"]["spec"]["ports"]} <= ports
+    assert {port["port"] for rule in CLUSTER["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]} <= ports
+
+    scaler = CLUSTER["HorizontalPodAutoscaler"]["spec"]
+    assert scaler["scaleTargetRef"]["name"] == CLUSTER["Deployment"]["metadata"]["name"]
+    metric = next(one["pods"]["metric"]["name"] for one in scaler["metrics"] if one["type"] == "Pods")
+    rule = ADAPTER["rules"]["custom"][0]
+    assert rule["name"]["as"] == metric and re.match(rule["name"]["matches"], metric) and rule["seriesQuery"].startswith(metric)
+    replica = Process(free_ports(1)[0], tmp_path / "log")
+    try:
+        replica.start()
+        assert f"\n{metric} ".encode() in ask(replica.port, "/metrics")[1]
+    finally:
+        replica.end()
