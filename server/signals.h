@@ -1,5 +1,5 @@
-/* The signals of `espalier serve`: SIGTERM and SIGINT end it, the second one at once; SIGHUP has the networks loaded
- * anew. One service for each process. */
+/* The signals of `espalier serve`: SIGTERM and SIGINT end it, the second one at once; SIGHUP has the networks,
+ * certificates and tokens read anew. One service for each process. */
 #ifndef SERVER_SIGNALS_H
 #define SERVER_SIGNALS_H
 

@@ -41,6 +41,8 @@ static struct metrics_view view_of(struct service *service)
                                  .late = {[LATE_HEADER] = connections->late_headers,
                                           [LATE_BODY] = connections->late_bodies,
                                           [LATE_SEND] = connections->late_answers},
+                                 .certificate_until =
+                                     service->doors->tls ? (uint64_t)tls_facts(service->doors->tls).until : 0,
                                  .log_lines_dropped = log_dropped(service->log),
                                  .ready = service_state(service) == SERVICE_READY,
                                  .version = ESP_VERSION};

@@ -34,22 +34,22 @@ struct tls {
 
 /* ---- files ---- */
 
-/* A text of PEM, for the caller to wipe and free; no data where it cannot be read. */
-static gnutls_datum_t read_pem(const char *setting, const char *path, struct esp_error *err)
+/* A text of PEM, to be given to wipe(). */
+static enum esp_status read_pem(const char *setting, const char *path, gnutls_datum_t *pem, struct esp_error *err)
 {
     struct esp_error fault = {0};
     size_t size;
-    uint8_t *bytes = file_read(path, FILE_SIZE_MAX, &size, &fault);
 
-    if (!bytes)
-        esp_fail(err, fault.status, "cannot read %s %.*s: %s", setting, PATH_SHOWN, path, fault.text);
-    return (gnutls_datum_t){bytes, (unsigned)size};
+    pem->data = file_read(path, FILE_SIZE_MAX, &size, &fault);
+    pem->size = (unsigned)size;
+    if (pem->data)
+        return ESP_OK;
+    return esp_fail(err, fault.status, "cannot read %s %.*s: %s", setting, PATH_SHOWN, path, fault.text);
 }
 
 static void wipe(gnutls_datum_t *pem)
 {
-    if (pem->data)
-        explicit_bzero(pem->data, pem->size);
+    explicit_bzero(pem->data, pem->size);
     free(pem->data);
 }
 
@@ -66,13 +66,12 @@ static void free_chain(struct chain *chain)
 
 static enum esp_status read_chain(const char *path, struct chain *chain, struct esp_error *err)
 {
-    gnutls_datum_t pem = read_pem("tls-certificate", path, err);
+    gnutls_datum_t pem;
+    enum esp_status status = read_pem("tls-certificate", path, &pem, err);
 
-    *chain = (struct chain){.count = CHAIN_MAX};
-    if (!pem.data) {
-        chain->count = 0;
-        return ESP_ERROR_IO;
-    }
+    if (status != ESP_OK)
+        return status;
+    chain->count = CHAIN_MAX;
     int count = gnutls_x509_crt_list_import(chain->certificates, &chain->count, &pem, GNUTLS_X509_FMT_PEM,
                                             GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
     wipe(&pem);
@@ -90,14 +89,14 @@ static enum esp_status read_chain(const char *path, struct chain *chain, struct 
 
 static enum esp_status read_key(const char *path, gnutls_x509_privkey_t *key, struct esp_error *err)
 {
-    gnutls_datum_t pem = read_pem("tls-key", path, err);
+    gnutls_datum_t pem;
+    enum esp_status status = read_pem("tls-key", path, &pem, err);
 
-    if (!pem.data || gnutls_x509_privkey_init(key) != GNUTLS_E_SUCCESS) {
-        wipe(&pem);
-        *key = NULL;
-        return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
-    }
-    int code = gnutls_x509_privkey_import2(*key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (status != ESP_OK)
+        return status;
+    int code = gnutls_x509_privkey_init(key);
+    if (code == GNUTLS_E_SUCCESS)
+        code = gnutls_x509_privkey_import2(*key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
     wipe(&pem);
     if (code == GNUTLS_E_SUCCESS)
         return ESP_OK;
@@ -160,7 +159,7 @@ static enum esp_status join(const struct tls *tls, const struct chain *chain, gn
 static enum esp_status read_identity(const struct tls *tls, struct tls_identity **identity, struct esp_error *err)
 {
     gnutls_x509_privkey_t key = NULL;
-    struct chain chain;
+    struct chain chain = {.count = 0};
     enum esp_status status = read_chain(tls->certificate, &chain, err);
 
     if (status == ESP_OK)

@@ -2,7 +2,7 @@
  *
  * Both come from files, which may be read again while the server runs: connections that are there go on with what they
  * began with, later ones get the new. TLS 1.2 and 1.3 are spoken, with forward secrecy and authenticated ciphers only.
- * No text and no line of the log holds anything of the key, and what was read of its file is wiped.
+ * No text and no line of the log holds anything of the key.
  *
  * Sessions are GnuTLS' (gnutls_session_t), and void * here, so that only tls.c knows it. All functions are thread-safe,
  * but for open and close. */

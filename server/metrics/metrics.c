@@ -286,6 +286,9 @@ static void print_connections(const struct metrics_view *view, FILE *out)
     print_counter(out, "espalier_connections_evicted_total", "Idle connections closed to make room for others.",
                   view->connections_evicted);
     print_late(view, out);
+    if (view->certificate_until)
+        print_gauge(out, "espalier_certificate_until_seconds", "When the certificate ends, in seconds since 1970.",
+                    view->certificate_until);
     print_counter(out, "espalier_log_lines_dropped_total", "Lines of the log that were dropped, as they came too fast.",
                   view->log_lines_dropped);
 }

@@ -63,6 +63,7 @@ struct metrics_view {
     uint64_t connections, connections_total, connections_evicted; /* now; since the start */
     uint64_t late[LATES];
     uint64_t log_lines_dropped;
+    uint64_t certificate_until; /* in seconds since 1970; 0: there is none */
     bool ready;
     const char *version;
     const struct metrics_model *models; /* [model_count], each with another name */

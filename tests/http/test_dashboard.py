@@ -137,6 +137,7 @@ FIRES = {
     "EspalierErrors": [ended("0+5x60", code="none"), ended("0+95x60")],
     "EspalierSlow": [took("0+90x60", "1"), took("0+100x60", "2.5"), took("0+100x60", "+Inf")],
     "EspalierModelRefused": [series("espalier_model_loads_total", "0+1x60", result="refused")],
+    "EspalierCertificateEnds": [series("espalier_certificate_until_seconds", f"{6 * 86400}x60")],  # it is 1970
     "EspalierOutOfFiles": [series("process_open_fds", "95x60"), series("process_max_fds", "100x60")],
 }
 ALL_IS_WELL = [
@@ -147,6 +148,7 @@ ALL_IS_WELL = [
     ended("0+90x60"), ended("0+9x60", code="422"), ended("0+9x60", code="503", route="/readyz"),
     took("0+90x60", "1"), took("0+90x60", "+Inf"),
     series("espalier_model_loads_total", "3x60", result="refused"),
+    series("espalier_certificate_until_seconds", f"{30 * 86400}x60"),
     series("process_open_fds", "20x60"), series("process_max_fds", "1024x60")]
 
 

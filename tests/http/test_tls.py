@@ -174,6 +174,7 @@ def test_reload(movable):
         with daemon.open() as between:
             assert subject_of(between) == "first"
         daemon.reload("subject=\"CN=second\"")
+        assert 86400 < daemon.metric("espalier_certificate_until_seconds") - time.time() < 3 * 86400
         with daemon.open() as after:
             assert subject_of(after) == "second"
             for connection in (before, after, before):
