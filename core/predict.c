@@ -60,27 +60,51 @@ static double confidence(const struct esp_calibration *calibration, float score)
     return 1 / (1 + exp(-(calibration->slope * (double)score + calibration->offset)));
 }
 
-size_t esp_predict(const struct esp_job *job, size_t top, struct esp_prediction *predictions)
+/* Those that ran, in the order of the tree, and the best score of them. */
+static size_t collect(const struct esp_job *job, struct esp_prediction *predictions, double *best)
 {
     const struct esp_model *model = job->cutout->model;
-    double best = -INFINITY;
     size_t count = 0;
 
+    *best = -INFINITY;
     for (size_t category = 0; category < model->info.categories; category++) {
         size_t node = model->category_nodes[category];
         if (!esp_job_ran(job, node))
             continue;
-        best = fmax(best, (double)job->scores[node]);
+        *best = fmax(*best, (double)job->scores[node]);
         predictions[count++] = (struct esp_prediction){.node = node, .score = job->scores[node]};
     }
-    if (top > count)
-        top = count;
-    sort_best(predictions, count, top);
-    softmax(predictions, count, best);
-    for (size_t i = 0; i < top; i++) {
+    return count;
+}
+
+static void add_confidences(const struct esp_model *model, struct esp_prediction *predictions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         const struct esp_node_info *node = &model->nodes[predictions[i].node].info;
         predictions[i].confidence =
             model->info.calibrated ? confidence(&node->calibration, predictions[i].score) : (double)NAN;
     }
+}
+
+size_t esp_predict(const struct esp_job *job, size_t top, struct esp_prediction *predictions)
+{
+    double best;
+    size_t count = collect(job, predictions, &best);
+
+    if (top > count)
+        top = count;
+    sort_best(predictions, count, top);
+    softmax(predictions, count, best);
+    add_confidences(job->cutout->model, predictions, top);
     return top;
+}
+
+size_t esp_predict_in_order(const struct esp_job *job, struct esp_prediction *predictions)
+{
+    double best;
+    size_t count = collect(job, predictions, &best);
+
+    softmax(predictions, count, best);
+    add_confidences(job->cutout->model, predictions, count);
+    return count;
 }

@@ -21,7 +21,7 @@ static double milliseconds(double seconds)
     return round(seconds * 1e7) / 1e4;
 }
 
-static json_t *times_json(const struct times *times)
+json_t *answer_times_json(const struct times *times)
 {
     return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "queue", milliseconds(times->queue), "decode",
                      milliseconds(times->decode), "preprocess", milliseconds(times->preprocess), "trunk",
@@ -34,13 +34,14 @@ static json_t *excluded(uint64_t part, uint64_t whole)
     return json_real(part < whole ? figure_excluded(part, whole) : 0); /* group scores may come on top of all */
 }
 
-static json_t *cost_json(const esp_model *model, const struct esp_cost *cost, size_t batch)
+json_t *answer_cost_json(const esp_model *model, const struct esp_cost *cost, size_t images, size_t batch)
 {
     const struct esp_model_info *info = esp_model_info(model);
+    uint64_t macs_full = images * info->macs;
 
     return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:i}", "macs",
-                     (json_int_t)cost->macs, "macs_full", (json_int_t)info->macs, "macs_excluded",
-                     excluded(cost->macs, info->macs), "parameters", (json_int_t)cost->parameters, "parameters_full",
+                     (json_int_t)cost->macs, "macs_full", (json_int_t)macs_full, "macs_excluded",
+                     excluded(cost->macs, macs_full), "parameters", (json_int_t)cost->parameters, "parameters_full",
                      (json_int_t)info->parameters, "parameters_excluded", excluded(cost->parameters, info->parameters),
                      "branches", (json_int_t)cost->branches, "branches_full", (json_int_t)info->branches, "categories",
                      (json_int_t)cost->categories, "categories_full", (json_int_t)info->categories, "precision",
@@ -150,7 +151,7 @@ static json_t *bounds_json(const esp_cutout *cutout)
 
 /* ---- answers ---- */
 
-static void time_header(const struct times *times, struct response *response)
+void answer_time_header(const struct times *times, struct response *response)
 {
     response_header(response, "Server-Timing",
                     "queue;dur=%.4f, decode;dur=%.4f, preprocess;dur=%.4f, trunk;dur=%.4f, branches;dur=%.4f, "
@@ -162,10 +163,10 @@ static void time_header(const struct times *times, struct response *response)
 void answer_classify(const struct answer *answer, struct response *response)
 {
     const esp_model *model = model_of(answer);
-    json_t *cost = cost_json(model, &answer->ran->cost, answer->batch);
+    json_t *cost = answer_cost_json(model, &answer->ran->cost, 1, answer->batch);
 
     if (cost)
-        json_object_set_new(cost, "time_ms", times_json(&answer->times));
+        json_object_set_new(cost, "time_ms", answer_times_json(&answer->times));
     /* A member is left out where the text is NULL; which it is without an encoding that JSON could carry, too. */
     json_t *object = json_pack("{s:s*, s:s*, s:o, s:o, s:o}", "request_id", answer->request_id, "image", answer->image,
                                "model", model_json(model), "predictions", predictions_json(answer), "cost", cost);
@@ -174,13 +175,13 @@ void answer_classify(const struct answer *answer, struct response *response)
     if (object && searches(answer->ran->cutout))
         json_object_set_new(object, "search", search_json(answer->ran));
     give(response, object);
-    time_header(&answer->times, response);
+    answer_time_header(&answer->times, response);
 }
 
 void answer_cost(const esp_cutout *cutout, struct response *response)
 {
     struct esp_cost cost = esp_cutout_cost(cutout);
-    give(response, searches(cutout) ? bounds_json(cutout) : cost_json(esp_cutout_model(cutout), &cost, 1));
+    give(response, searches(cutout) ? bounds_json(cutout) : answer_cost_json(esp_cutout_model(cutout), &cost, 1, 1));
 }
 
 /* ---- the tree ---- */

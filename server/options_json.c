@@ -48,9 +48,14 @@ bool document_take_text(struct document *document, const char *name, const char 
         return true;
     if (!*text)
         return problem(response, 422, "%s has to be a string", name);
-    document->taken = json_incref(member);
+    document_keep(document, member);
     json_object_del(document->root, name);
     return true;
+}
+
+void document_keep(struct document *document, json_t *value)
+{
+    document->taken = json_incref(value);
 }
 
 const char *document_text(const struct document *document, const char *name, size_t *length)

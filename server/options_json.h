@@ -10,7 +10,7 @@ struct json_t;
 /* A JSON object that has been read; all zero is none. */
 struct document {
     struct json_t *root;
-    struct json_t *taken; /* the member that document_take_text took, or NULL */
+    struct json_t *taken; /* what document_take_text or document_keep took, or NULL */
 };
 
 /* Reads `text`. Answers and gives false where it is no object, malformed (400), or has the same member twice (422). */
@@ -23,6 +23,9 @@ void document_close(struct document *document);
  * there is no such member; one that is no string is 422. */
 bool document_take_text(struct document *document, const char *name, const char **text, size_t *length,
                         struct response *response);
+
+/* Keeps a value, NULL for none, alive as long as the document, which has not taken anything else. */
+void document_keep(struct document *document, struct json_t *value);
 
 /* The text of the member `name`, which stays an option; NULL where there is none, or it is no string. */
 const char *document_text(const struct document *document, const char *name, size_t *length);

@@ -77,26 +77,28 @@ static bool read_categories(struct options *options, struct item rest, struct re
     return true;
 }
 
-static bool read_weight(struct options *options, struct item item, struct response *response)
+bool options_weight_text(struct options *options, const char *text, size_t length, struct response *response)
 {
-    const char *colon = memchr(item.text, ':', item.length);
-    size_t name = colon ? (size_t)(colon - item.text) : 0;
+    const char *colon = memchr(text, ':', length);
+    size_t name = colon ? (size_t)(colon - text) : 0;
     double weight;
 
     if (name == 0)
         return problem(response, 422, "attention is a list of names and weights; write attention=cat:2.0,food:0");
-    if (!options_number(colon + 1, item.length - name - 1, &weight))
+    if (!options_number(colon + 1, length - name - 1, &weight))
         return problem(response, 422, "the attention weight of '%.*s' is not a number", (int)(name < 64 ? name : 64),
-                       item.text);
-    return options_attend(options, item.text, name, weight, response);
+                       text);
+    return options_attend(options, text, name, weight, response);
 }
 
 /* An empty text is no weight at all, as {} in JSON. */
 static bool read_attention(struct options *options, struct item rest, struct response *response)
 {
-    while (rest.text && rest.length)
-        if (!read_weight(options, next_item(&rest), response))
+    while (rest.text && rest.length) {
+        struct item item = next_item(&rest);
+        if (!options_weight_text(options, item.text, item.length, response))
             return false;
+    }
     return true;
 }
 

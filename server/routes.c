@@ -12,10 +12,11 @@
 enum where { MAIN, ADMIN, BOTH, METRICS /* both, or the administration's only: as set */ };
 
 /* What becomes of the body: it is of no interest; or it is collected, but for those that are taken apart as a form. */
-enum forms { NO_FORM, MULTIPART, ANY_FORM };
+enum forms { NO_FORM, BYTES_ONLY, MULTIPART, ANY_FORM };
 
 struct route {
-    const char *method, *path; /* the path may have one "{name}", which stands for any text without a slash */
+    const char *method, *path; /* the path may have up to REQUEST_PARAMETERS_MAX parts such as "{name}", each of which
+                                  stands for any text without a slash */
     void (*handle)(struct service *service, struct exchange *exchange);
     void (*admit)(struct service *service,
                   struct exchange *exchange); /* before the body is read; NULL: nothing to say */
@@ -34,6 +35,16 @@ static const struct route routes[] = {
     {"GET", "/healthz", handle_healthz, NULL, NO_FORM, BOTH, ACCESS_OPEN},
     {"GET", "/readyz", handle_readyz, NULL, NO_FORM, BOTH, ACCESS_OPEN},
     {"GET", "/metrics", handle_metrics, NULL, NO_FORM, METRICS, ACCESS_TOKEN},
+    {"GET", "/v2", handle_v2_server, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/health/live", handle_v2_live, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/v2/health/ready", handle_v2_ready, NULL, NO_FORM, BOTH, ACCESS_OPEN},
+    {"GET", "/v2/models/{name}", handle_v2_model, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/ready", handle_v2_model_ready, NULL, NO_FORM, MAIN, ACCESS_OPEN},
+    {"POST", "/v2/models/{name}/infer", handle_v2_infer, admit_classify, BYTES_ONLY, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/versions/{version}", handle_v2_model, NULL, NO_FORM, MAIN, ACCESS_TOKEN},
+    {"GET", "/v2/models/{name}/versions/{version}/ready", handle_v2_model_ready, NULL, NO_FORM, MAIN, ACCESS_OPEN},
+    {"POST", "/v2/models/{name}/versions/{version}/infer", handle_v2_infer, admit_classify, BYTES_ONLY, MAIN,
+     ACCESS_TOKEN},
     {"POST", "/v2/repository/index", handle_index, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
     {"POST", "/v2/repository/models/{name}/load", handle_load, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
     {"POST", "/v2/repository/models/{name}/unload", handle_unload, NULL, NO_FORM, ADMIN, ACCESS_ADMIN},
@@ -41,24 +52,21 @@ static const struct route routes[] = {
 
 enum { ROUTES = sizeof routes / sizeof routes[0], ALLOW_MAX = 128 };
 
-/* What stands for the "{name}" of a route's path. */
-struct parameter {
-    const char *text;
-    size_t length;
-};
-
-static bool fits(const char *pattern, const char *path, struct parameter *parameter)
+/* Writes what stands for the parts in braces, and NULL for those that there are not. */
+static bool fits(const char *pattern, const char *path, struct parameter parameters[REQUEST_PARAMETERS_MAX])
 {
-    const char *brace = strchr(pattern, '{');
-    size_t before = brace ? (size_t)(brace - pattern) : 0;
-
-    *parameter = (struct parameter){0};
-    if (!brace)
-        return !strcmp(pattern, path);
-    if (strncmp(pattern, path, before))
-        return false;
-    *parameter = (struct parameter){path + before, strcspn(path + before, "/")};
-    return parameter->length > 0 && !strcmp(strchr(brace, '}') + 1, parameter->text + parameter->length);
+    memset(parameters, 0, REQUEST_PARAMETERS_MAX * sizeof *parameters);
+    for (const char *brace; (brace = strchr(pattern, '{')); parameters++) {
+        size_t before = (size_t)(brace - pattern);
+        if (strncmp(pattern, path, before))
+            return false;
+        *parameters = (struct parameter){path + before, strcspn(path + before, "/")};
+        if (parameters->length == 0)
+            return false;
+        pattern = strchr(brace, '}') + 1;
+        path = parameters->text + parameters->length;
+    }
+    return !strcmp(pattern, path);
 }
 
 static bool leads_to(const struct settings *settings, enum entrance entrance, const struct route *route)
@@ -73,15 +81,11 @@ static bool leads_to(const struct settings *settings, enum entrance entrance, co
 static const struct route *find(const struct settings *settings, enum entrance entrance, struct request *request)
 {
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
-    struct parameter parameter;
 
     for (size_t i = 0; i < ROUTES; i++)
         if (!strcmp(routes[i].method, method) && leads_to(settings, entrance, &routes[i]) &&
-            fits(routes[i].path, request->path, &parameter)) {
-            request->parameter = parameter.text;
-            request->parameter_length = parameter.length;
+            fits(routes[i].path, request->path, request->parameters))
             return &routes[i];
-        }
     return NULL;
 }
 
@@ -90,10 +94,10 @@ static const struct route *find(const struct settings *settings, enum entrance e
 static bool methods_of(const struct settings *settings, enum entrance entrance, const char *path, char allow[ALLOW_MAX])
 {
     bool all = !strcmp(path, "*"), get = false, post = false;
-    struct parameter parameter;
+    struct parameter parameters[REQUEST_PARAMETERS_MAX];
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (!leads_to(settings, entrance, &routes[i]) || (!all && !fits(routes[i].path, path, &parameter)))
+        if (!leads_to(settings, entrance, &routes[i]) || (!all && !fits(routes[i].path, path, parameters)))
             continue;
         get |= !strcmp(routes[i].method, "GET");
         post |= !strcmp(routes[i].method, "POST");
@@ -126,7 +130,7 @@ static enum body_use use_of(const struct route *route, const struct request *req
 
     if (route->forms == NO_FORM)
         return BODY_DROP;
-    return form ? BODY_FORM : BODY_BYTES;
+    return form && route->forms != BYTES_ONLY ? BODY_FORM : BODY_BYTES;
 }
 
 static enum access access_of(const struct settings *settings, const struct route *route)

@@ -3,6 +3,7 @@
 #include "core/image/buffer.h"
 #include "core/image/geometry.h"
 #include "core/image/jpeg_header.h"
+#include "core/image/pixels.h"
 #include "core/image/resample.h"
 #include "core/memory.h"
 #include "espalier/image.h"
@@ -241,15 +242,6 @@ static struct esp_planes upright_planes(const struct esp_fit *fit, const struct 
     return planes;
 }
 
-static void normalise(float *out, const struct esp_input_info *input)
-{
-    size_t plane = (size_t)input->shape.height * input->shape.width;
-
-    for (size_t channel = 0; channel < 3; channel++, out += plane)
-        for (size_t i = 0; i < plane; i++)
-            out[i] = (out[i] / 255.0f - input->mean[channel]) / input->std[channel];
-}
-
 static enum esp_status preprocess(esp_decoder *decoder, const struct job *job, const struct esp_input_info *input,
                                   float *out, struct esp_error *err)
 {
@@ -265,7 +257,7 @@ static enum esp_status preprocess(esp_decoder *decoder, const struct job *job, c
     if (!esp_resample(&decoder->resampler, &pixels, &job->fit, &planes))
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory for resizing a picture of %ux%u", job->width,
                         job->height);
-    normalise(out, input);
+    esp_normalise(out, input);
     return ESP_OK;
 }
 

@@ -43,6 +43,11 @@ enum esp_status esp_decoder_decode(esp_decoder *decoder, const uint8_t *bytes, s
                                    const struct esp_input_info *input, float *out, struct esp_image_report *report,
                                    struct esp_error *err);
 
+/* Writes the same input for a picture that is there already, and of just the input's size: `pixels` are
+ * [height][width][3] bytes, red, green, blue. The result has the bits that decoding a JPEG of these pixels would give.
+ */
+void esp_image_from_pixels(const uint8_t *pixels, const struct esp_input_info *input, float *out);
+
 /* Whether the bytes begin like a JPEG. */
 bool esp_image_is_jpeg(const uint8_t *bytes, size_t size);
 

@@ -19,4 +19,7 @@ struct esp_prediction {
  * many are valid: the smaller of `top` and the number of categories that ran. Allocates nothing. */
 size_t esp_predict(const struct esp_job *job, size_t top, struct esp_prediction *predictions);
 
+/* Writes all categories that ran, in the order of the tree, into the same room; returns their number. */
+size_t esp_predict_in_order(const struct esp_job *job, struct esp_prediction *predictions);
+
 #endif

@@ -12,6 +12,13 @@ static bool is(const struct field *field, const char *name)
     return field->name_length == strlen(name) && !memcmp(field->name, name, field->name_length);
 }
 
+static void give_picture(struct job *job, enum picture_form form, const void *bytes, size_t size)
+{
+    job->pictures.form = form;
+    job->pictures.count = 1;
+    job->pictures.list[0] = (struct picture){bytes, size};
+}
+
 /* ---- which network ---- */
 
 /* Where JSON can stand: the body, or a form's field for it. */
@@ -75,7 +82,7 @@ static bool read_json(struct job *job, bool with_image, struct response *respons
         return false;
     if (with_image && length == 0)
         return problem(response, 400, "there is no image; give it as base64 in the member \"image\"");
-    job->image = (struct image_source){(const uint8_t *)text, length, true};
+    give_picture(job, PICTURE_BASE64, text, length);
     return document_options(&job->document, &job->options, response);
 }
 
@@ -83,9 +90,9 @@ static bool read_json(struct job *job, bool with_image, struct response *respons
 
 static bool read_image_field(const struct field *field, struct job *job, struct response *response)
 {
-    if (job->image.bytes)
+    if (job->pictures.count)
         return problem(response, 422, "there are two images; give one");
-    job->image = (struct image_source){(const uint8_t *)field->value, field->length, false};
+    give_picture(job, PICTURE_JPEG, field->value, field->length);
     return true;
 }
 
@@ -112,11 +119,13 @@ static bool read_form(const struct request *request, struct job *job, bool with_
 /* ---- pictures ---- */
 
 /* What the bytes are counts, not what the client calls them. */
-static bool check_image(const struct image_source *image, struct response *response)
+static bool check_image(const struct pictures *pictures, struct response *response)
 {
-    if (image->size == 0)
+    const struct picture *image = &pictures->list[0];
+
+    if (pictures->count == 0 || image->size == 0)
         return problem(response, 400, "there is no image; send a JPEG as the body or as the form's field \"image\"");
-    if (image->base64 || esp_image_is_jpeg(image->bytes, image->size))
+    if (pictures->form == PICTURE_BASE64 || esp_image_is_jpeg(image->bytes, image->size))
         return true;
     const char *format = esp_image_format(image->bytes, image->size);
     if (format)
@@ -128,7 +137,7 @@ static bool read_bytes(const struct request *request, struct job *job, bool with
 {
     if (!with_image && request->size)
         return problem(response, 415, "send the options as JSON, as a form or in the query");
-    job->image = (struct image_source){request->body, request->size, false};
+    give_picture(job, PICTURE_JPEG, request->body, request->size);
     return true;
 }
 
@@ -144,8 +153,7 @@ static bool read_body(const struct request *request, struct job *job, bool with_
 bool input_read(struct service *service, const struct request *request, struct job *job, bool with_image,
                 struct response *response)
 {
-    job->image = (struct image_source){0};
     return open_document(request, job, with_image, response) && choose_network(service, request, job, response) &&
            read_query(request, job, response) && read_body(request, job, with_image, response) &&
-           (!with_image || check_image(&job->image, response)) && options_finish(&job->options, response);
+           (!with_image || check_image(&job->pictures, response)) && options_finish(&job->options, response);
 }

@@ -49,8 +49,10 @@ static void ask(struct service *service, struct exchange *exchange, enum loader_
 {
     const struct request *request = &exchange->request;
 
-    if (request->parameter_length > ESP_NAME_MAX) {
-        service_no_model(service, request->parameter, request->parameter_length, &exchange->response);
+    const struct parameter *name = &request->parameters[0];
+
+    if (name->length > ESP_NAME_MAX) {
+        service_no_model(service, name->text, name->length, &exchange->response);
         return;
     }
     if (service_state(service) == SERVICE_DRAINING) { /* the loader may be gone */
@@ -58,7 +60,7 @@ static void ask(struct service *service, struct exchange *exchange, enum loader_
         return;
     }
     exchange_suspend(exchange);
-    if (loader_ask(service->loader, verb, request->parameter, request->parameter_length, done, exchange))
+    if (loader_ask(service->loader, verb, name->text, name->length, done, exchange))
         return;
     problem(&exchange->response, 503, "%d networks wait to be loaded or unloaded; try again later", LOADER_WAITING_MAX);
     exchange_resume(exchange);

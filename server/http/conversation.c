@@ -222,6 +222,7 @@ static void read_request(struct conversation *talk, const char *method, const ch
     request->authorization = header(talk->connection, MHD_HTTP_HEADER_AUTHORIZATION);
     request->origin = header(talk->connection, MHD_HTTP_HEADER_ORIGIN);
     request->wanted_method = header(talk->connection, MHD_HTTP_HEADER_ACCESS_CONTROL_REQUEST_METHOD);
+    request->inference_header = header(talk->connection, "Inference-Header-Content-Length");
     MHD_get_connection_values_n(talk->connection, MHD_GET_ARGUMENT_KIND, add_query, &talk->exchange);
 }
 

@@ -16,6 +16,7 @@
 enum {
     REQUEST_ID_MAX = 128,
     REQUEST_FIELDS_MAX = 32,
+    REQUEST_PARAMETERS_MAX = 2,
     RESPONSE_HEADERS_MAX = 16,
     CALLER_MAX = 64,
     HEADER_VALUES_MAX = 1024
@@ -32,15 +33,22 @@ struct field {
 /* The first one of that name; NULL where there is none. */
 const struct field *field_find(const struct field *fields, size_t count, const char *name);
 
+/* A part of a path; need not end with 0. */
+struct parameter {
+    const char *text;
+    size_t length;
+};
+
 struct request {
-    const char *method, *path; /* the path is decoded and has no query */
-    const char *content_type;  /* "" where there is none */
-    const char *authorization; /* likewise; a secret */
-    const char *origin;        /* the page from which a browser asks; "" where there is none */
-    const char *wanted_method; /* Access-Control-Request-Method; likewise */
-    const char *parameter;     /* what stands for the {name} of the route's path, in `path`; NULL where there is none */
-    size_t parameter_length;
-    char id[REQUEST_ID_MAX + 1]; /* the client's, or one of our own */
+    const char *method, *path;    /* the path is decoded and has no query */
+    const char *content_type;     /* "" where there is none */
+    const char *authorization;    /* likewise; a secret */
+    const char *inference_header; /* likewise: Inference-Header-Content-Length, as it was sent */
+    const char *origin;           /* the page from which a browser asks; "" where there is none */
+    const char *wanted_method;    /* Access-Control-Request-Method; likewise */
+    struct parameter parameters[REQUEST_PARAMETERS_MAX]; /* what stands for each {...} of the route's path, in `path`;
+                                                            NULL where there is none */
+    char id[REQUEST_ID_MAX + 1];                         /* the client's, or one of our own */
     struct field query[REQUEST_FIELDS_MAX];
     size_t query_count;
     const struct field *form; /* the fields of a form body; files are fields, too */

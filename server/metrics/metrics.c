@@ -88,14 +88,18 @@ static void observe_seconds(struct metrics *metrics, enum metrics_stage stage, d
     histogram_observe(&metrics->stages[stage], (uint64_t)(seconds * 1e9 + 0.5));
 }
 
-void metrics_stages(struct metrics *metrics, const struct times *times, uint64_t encode_ns)
+void metrics_stages(struct metrics *metrics, const struct times *times)
 {
     observe_seconds(metrics, STAGE_QUEUE, times->queue);
     observe_seconds(metrics, STAGE_DECODE, times->decode);
     observe_seconds(metrics, STAGE_PREPROCESS, times->preprocess);
     observe_seconds(metrics, STAGE_TRUNK, times->trunk);
     observe_seconds(metrics, STAGE_BRANCHES, times->branches);
-    histogram_observe(&metrics->stages[STAGE_ENCODE], encode_ns);
+}
+
+void metrics_encode(struct metrics *metrics, uint64_t ns)
+{
+    histogram_observe(&metrics->stages[STAGE_ENCODE], ns);
 }
 
 void metrics_begin(struct metrics *metrics)

@@ -91,8 +91,11 @@ void metrics_help(struct metrics *metrics);
 /* One image went through: what it cost, beside the whole network's MACs, and what came out. */
 void metrics_image(struct metrics *metrics, const struct esp_cost *cost, uint64_t macs_full, size_t predictions);
 
-/* Its stages; and how long its answer took to write. */
-void metrics_stages(struct metrics *metrics, const struct times *times, uint64_t encode_ns);
+/* Its stages. */
+void metrics_stages(struct metrics *metrics, const struct times *times);
+
+/* How long an answer took to write. */
+void metrics_encode(struct metrics *metrics, uint64_t ns);
 
 /* An instance begins with what it has taken; has finished with it. */
 void metrics_begin(struct metrics *metrics);

@@ -1,20 +1,10 @@
 #include "server/work/desk.h"
 
-#include "server/base64.h"
 #include "server/clock.h"
 #include "server/http/transport.h"
 #include "server/problem.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-/* A buffer for base64 that an unusually large picture has blown up further is given back after it. */
-enum { KEPT_BYTES_MAX = 4 << 20 };
-
-static double seconds(uint64_t from_ns, uint64_t to_ns)
-{
-    return (double)(to_ns - from_ns) / 1e9;
-}
 
 /* The order matters: once resumed, the exchange is no longer ours, and the job's place has to be free by then. */
 static void finish(const struct desk *desk, struct job *job)
@@ -24,66 +14,14 @@ static void finish(const struct desk *desk, struct job *job)
     exchange_resume(exchange);
 }
 
-/* ---- images ---- */
-
-static bool make_room(struct desk *desk, size_t size)
-{
-    if (size <= desk->capacity)
-        return true;
-    free(desk->bytes);
-    desk->bytes = malloc(size);
-    desk->capacity = desk->bytes ? size : 0;
-    return desk->bytes != NULL;
-}
-
-static void give_back_room(struct desk *desk)
-{
-    if (desk->capacity <= KEPT_BYTES_MAX)
-        return;
-    free(desk->bytes);
-    desk->bytes = NULL;
-    desk->capacity = 0;
-}
-
-/* Replaces base64 text by the bytes it stands for. */
-static bool decode_text(struct desk *desk, struct image_source *image, struct response *response)
-{
-    size_t size;
-
-    if (!image->base64)
-        return true;
-    if (!make_room(desk, base64_bytes_max(image->size)))
-        return problem(response, 500, "out of memory");
-    if (!base64_decode((const char *)image->bytes, image->size, desk->bytes, &size))
-        return problem(response, 400, "image is not base64: the standard alphabet with padding, without spaces");
-    *image = (struct image_source){desk->bytes, size, false};
-    return true;
-}
-
-/* Decodes the image of seat `index` into its place in the instance. */
-static bool decode_image(struct desk *desk, size_t index)
-{
-    struct seat *seat = &desk->seats[index];
-    struct network *network = seat->job->network;
-    float *room = esp_instance_input(network->places[desk->number].instance, index);
-    struct image_source *image = &seat->job->image;
-    struct response *response = &seat->job->exchange->response;
-    struct esp_image_report report;
-    struct esp_error err = {0};
-    uint64_t begin = clock_now();
-
-    if (!decode_text(desk, image, response))
-        return false;
-    seat->times.decode = seconds(begin, clock_now());
-    if (esp_decoder_decode(desk->decoder, image->bytes, image->size, &network->info->input, room, &report, &err) !=
-        ESP_OK)
-        return problem_engine(response, &err);
-    seat->times.decode += report.decode_seconds;
-    seat->times.preprocess = report.preprocess_seconds;
-    return true;
-}
-
 /* ---- taking seats ---- */
+
+/* The requests that were taken, and the first of them of which not all images have been read. */
+struct line {
+    struct job **jobs; /* [count] */
+    size_t count, next;
+    uint64_t now; /* when they were taken */
+};
 
 /* A job that nobody waits for any more costs no engine time. The sweep may not have come round yet. */
 static bool too_late(const struct desk *desk, const struct job *job, uint64_t now)
@@ -99,26 +37,49 @@ static bool too_late(const struct desk *desk, const struct job *job, uint64_t no
     return false;
 }
 
-static bool take_seat(struct desk *desk, size_t index, struct job *job, uint64_t now)
+static bool may_begin(const struct desk *desk, struct job *job, uint64_t now)
 {
-    desk->seats[index] = (struct seat){.job = job, .times.queue = seconds(job->arrived_ns, now)};
-    job->exchange->work.times.queue = desk->seats[index].times.queue;
-    return !too_late(desk, job, now) && decode_image(desk, index);
+    job->infer.times.queue = job->exchange->work.times.queue = clock_seconds(job->arrived_ns, now);
+    return !too_late(desk, job, now);
 }
 
-/* The seats taken are the first ones: an image that cannot be decoded leaves its seat to the next. */
-static size_t take_seats(struct desk *desk, struct job **jobs, size_t count)
+/* The next image of the job goes to seat `index`, decoded into its place in the instance. */
+static bool take_seat(struct desk *desk, size_t index, struct job *job)
 {
-    uint64_t now = clock_now();
+    struct seat *seat = &desk->seats[index];
+    float *room = esp_instance_input(job->network->places[desk->number].instance, index);
+
+    *seat = (struct seat){.job = job, .times.queue = job->exchange->work.times.queue};
+    return picture_read(&desk->reader, &job->pictures, job->begun++, &job->network->info->input, room, &seat->times,
+                        &job->exchange->response);
+}
+
+/* A job that is refused leaves the seats that its images have, the last ones, to those behind it. */
+static size_t leave_seats(const struct desk *desk, const struct job *job, size_t taken)
+{
+    while (taken > 0 && desk->seats[taken - 1].job == job)
+        taken--;
+    return taken;
+}
+
+/* Fills the seats, as far as there are images; gives how many are taken. */
+static size_t take_seats(struct desk *desk, struct line *line)
+{
     size_t taken = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (take_seat(desk, taken, jobs[i], now))
+    while (taken < desk->parts->batch && line->next < line->count) {
+        struct job *job = line->jobs[line->next];
+        bool good = (job->begun > 0 || may_begin(desk, job, line->now)) && take_seat(desk, taken, job);
+        if (good)
             taken++;
         else
-            finish(desk, jobs[i]);
+            taken = leave_seats(desk, job, taken);
+        if (!good || job->begun == job->pictures.count)
+            line->next++;
+        if (!good)
+            finish(desk, job);
     }
-    give_back_room(desk);
+    picture_reader_trim(&desk->reader);
     return taken;
 }
 
@@ -137,18 +98,32 @@ static bool run(struct desk *desk, const struct network *network, size_t count, 
 }
 
 /* For the log. */
-static void note_work(struct exchange_work *work, const struct esp_job *ran, const struct times *times, size_t batch)
+static void note_work(struct exchange_work *work, const struct esp_job *ran, const struct times *times, uint64_t macs,
+                      size_t batch)
 {
     work->ran = true;
     work->times = *times;
-    work->macs = ran->cost.macs;
+    work->macs = macs;
     work->branches = ran->cost.branches;
     work->beam = esp_cutout_get_beam(ran->cutout);
     work->budget_macs = esp_cutout_get_budget(ran->cutout);
     work->batch = batch;
 }
 
-static void answer(struct desk *desk, size_t index, size_t batch)
+static void count_image(struct desk *desk, size_t index, size_t predictions)
+{
+    const struct esp_job *ran = &desk->engine[index];
+    const struct network *network = desk->seats[index].job->network;
+    struct times *times = &desk->seats[index].times;
+
+    times->trunk = ran->trunk_seconds;
+    times->branches = ran->branches_seconds;
+    metrics_stages(desk->parts->metrics, times);
+    metrics_image(desk->parts->metrics, &ran->cost, network->info->macs, predictions);
+    branch_counts_add(network->branches, desk->number, ran);
+}
+
+static void answer_one(struct desk *desk, size_t index, size_t batch)
 {
     const struct esp_job *ran = &desk->engine[index];
     struct job *job = desk->seats[index].job;
@@ -159,9 +134,8 @@ static void answer(struct desk *desk, size_t index, size_t batch)
     size_t count = esp_predict(ran, top, predictions);
     uint64_t begin = clock_now();
 
-    times->trunk = ran->trunk_seconds;
-    times->branches = ran->branches_seconds;
-    times->total = seconds(job->arrived_ns, begin);
+    count_image(desk, index, count);
+    times->total = clock_seconds(job->arrived_ns, begin);
     struct answer given = {.request_id = job->exchange->request.id,
                            .ran = ran,
                            .predictions = predictions,
@@ -170,31 +144,96 @@ static void answer(struct desk *desk, size_t index, size_t batch)
                            .batch = batch,
                            .times = *times};
     answer_classify(&given, &job->exchange->response);
-    metrics_stages(desk->parts->metrics, times, clock_now() - begin);
-    metrics_image(desk->parts->metrics, &ran->cost, info->macs, count);
-    branch_counts_add(job->network->branches, desk->number, ran);
-    note_work(&job->exchange->work, ran, times, batch);
+    metrics_encode(desk->parts->metrics, clock_now() - begin);
+    note_work(&job->exchange->work, ran, times, ran->cost.macs, batch);
+}
+
+/* The times of a run count once for all of the job's images in it. */
+static void add_times(struct times *times, const struct desk *desk, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        times->decode += desk->seats[i].times.decode;
+        times->preprocess += desk->seats[i].times.preprocess;
+    }
+    times->trunk += desk->engine[first].trunk_seconds;
+    times->branches += desk->engine[first].branches_seconds;
+}
+
+static void answer_infer(struct desk *desk, struct job *job, const struct esp_job *ran)
+{
+    struct infer *infer = &job->infer;
+    uint64_t begin = clock_now();
+
+    infer->times.total = clock_seconds(job->arrived_ns, begin);
+    infer_answer(job, job->network->places[desk->number].predictions, &job->exchange->response);
+    metrics_encode(desk->parts->metrics, clock_now() - begin);
+    note_work(&job->exchange->work, ran, &infer->times, infer->cost.macs, infer->batch);
+}
+
+/* Keeps what the job's images from seat `first` to before `end` have put out; answers when they were the last. */
+static void settle_infer(struct desk *desk, size_t first, size_t end, size_t batch)
+{
+    struct job *job = desk->seats[first].job;
+    struct infer *infer = &job->infer;
+    bool good = true;
+
+    for (size_t i = first; i < end; i++) {
+        good = infer_keep(infer, &desk->engine[i], job->network->places[desk->number].predictions) && good;
+        count_image(desk, i, infer->categories);
+    }
+    add_times(&infer->times, desk, first, end);
+    infer->batch = batch > infer->batch ? batch : infer->batch;
+    if (!good)
+        problem(&job->exchange->response, 500, "out of memory");
+    else if (infer->images == job->pictures.count)
+        answer_infer(desk, job, &desk->engine[first]);
+}
+
+/* One past the last seat of the job that has seat `first`. */
+static size_t end_of_job(const struct desk *desk, size_t first, size_t count)
+{
+    size_t end = first + 1;
+    while (end < count && desk->seats[end].job == desk->seats[first].job)
+        end++;
+    return end;
+}
+
+/* What came of the images of one job in a run. */
+static void settle(struct desk *desk, size_t first, size_t end, size_t batch)
+{
+    if (desk->seats[first].job->infer.asked)
+        settle_infer(desk, first, end, batch);
+    else
+        answer_one(desk, first, batch);
 }
 
 /* The answers go out when all are written, which takes little beside the run: I/O threads that are woken by each of
- * them take this CPU away as often. Gives the MACs that ran. */
-static uint64_t run_and_answer(struct desk *desk, size_t count)
+ * them take this CPU away as often. A job with further images goes on, unless it has failed. Gives the MACs that ran.
+ */
+static uint64_t run_and_answer(struct desk *desk, struct line *line, size_t count)
 {
     struct esp_error err = {0};
     bool good = run(desk, desk->seats[0].job->network, count, &err);
     uint64_t macs = 0;
 
     metrics_run(desk->parts->metrics, count);
-    for (size_t i = 0; i < count; i++) {
-        struct job *job = desk->seats[i].job;
-        macs += desk->engine[i].cost.macs;
-        if (good)
-            answer(desk, i, count);
-        else
-            problem(&job->exchange->response, 500, "the network could not be run: %s", err.text);
-    }
     for (size_t i = 0; i < count; i++)
-        finish(desk, desk->seats[i].job);
+        macs += desk->engine[i].cost.macs;
+    for (size_t i = 0; i < count; i = end_of_job(desk, i, count)) {
+        if (good)
+            settle(desk, i, end_of_job(desk, i, count), count);
+        else
+            problem(&desk->seats[i].job->exchange->response, 500, "the network could not be run: %s", err.text);
+    }
+    for (size_t i = 0, end; i < count; i = end) {
+        struct job *job = desk->seats[i].job;
+        end = end_of_job(desk, i, count);
+        if (!job->exchange->response.status)
+            continue;
+        if (job->begun < job->pictures.count)
+            line->next++;
+        finish(desk, job);
+    }
     return macs;
 }
 
@@ -212,8 +251,10 @@ void desk_answer(struct desk *desk, struct job **jobs, size_t count)
 
     metrics_begin(desk->parts->metrics);
     atomic_fetch_add(desk->parts->running, expected);
-    size_t taken = take_seats(desk, jobs, count);
-    uint64_t ran = taken > 0 ? run_and_answer(desk, taken) : 0;
+    struct line line = {.jobs = jobs, .count = count, .now = begin};
+    uint64_t ran = 0;
+    for (size_t taken; (taken = take_seats(desk, &line)) > 0;)
+        ran += run_and_answer(desk, &line, taken);
     atomic_fetch_sub(desk->parts->running, expected);
     metrics_end(desk->parts->metrics);
     pace_add(desk->parts->pace, ran, clock_now() - begin);
@@ -228,14 +269,13 @@ enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, siz
     desk->engine = calloc(parts->batch, sizeof *desk->engine);
     if (!desk->seats || !desk->engine)
         return esp_fail(err, ESP_ERROR_MEMORY, "out of memory");
-    return esp_decoder_create(&desk->decoder, &parts->limits, err);
+    return picture_reader_open(&desk->reader, &parts->limits, err);
 }
 
 void desk_close(struct desk *desk)
 {
-    esp_decoder_destroy(&desk->decoder);
+    picture_reader_close(&desk->reader);
     free(desk->seats);
     free(desk->engine);
-    free(desk->bytes);
     *desk = (struct desk){0};
 }

@@ -1,6 +1,7 @@
 /* A desk: where one worker answers requests, several at a time: it decodes their images, runs the network once for all
- * of them, and writes the answers. Each desk is used by one thread; what the desks share is thread-safe. Nothing of a
- * request outlives it here but buffers that the next one overwrites. */
+ * of them, or as often as they have more images than it has seats, and writes the answers. Each desk is used by one
+ * thread; what the desks share is thread-safe. Nothing of a request outlives it here but buffers that the next one
+ * overwrites. */
 #ifndef SERVER_WORK_DESK_H
 #define SERVER_WORK_DESK_H
 
@@ -19,11 +20,11 @@ struct desk_parts {
     struct pace *pace;
     atomic_uint_least64_t *running; /* MACs that the instances are at work on */
     struct esp_image_limits limits;
-    size_t batch;                /* the most requests at a time */
+    size_t batch;                /* the most images at a time */
     const atomic_bool *stopping; /* from then on requests are refused */
 };
 
-/* A request whose image is decoded. */
+/* A decoded image of a request. */
 struct seat {
     struct job *job;
     struct times times;
@@ -32,19 +33,17 @@ struct seat {
 struct desk {
     const struct desk_parts *parts;
     size_t number; /* the worker's: its place in each network */
-    esp_decoder *decoder;
+    struct picture_reader reader;
     struct seat *seats;     /* [batch] */
     struct esp_job *engine; /* [batch], the seats as the engine sees them */
-    uint8_t *bytes;         /* [capacity], a decoded base64 text */
-    size_t capacity;
 };
 
 /* Whatever it returns, desk_close is due. A desk that is all zero is closed. */
 enum esp_status desk_open(struct desk *desk, const struct desk_parts *parts, size_t number, struct esp_error *err);
 void desk_close(struct desk *desk);
 
-/* Answers `count` requests of one network, at most parts->batch, and resumes their exchanges: those that have to be
- * refused before the network runs, the others after it. One that fails takes nothing from the others. */
+/* Answers `count` requests of one network, and resumes their exchanges: those that have to be refused before the
+ * network runs, the others after the run of their last image. One that fails takes nothing from the others. */
 void desk_answer(struct desk *desk, struct job **jobs, size_t count);
 
 #endif

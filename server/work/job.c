@@ -43,6 +43,8 @@ struct job *job_store_take(struct job_store *store)
     if (job)
         store->free = job->next;
     pthread_mutex_unlock(&store->lock);
+    if (job)
+        job->pictures.count = job->begun = 0;
     return job;
 }
 
@@ -63,6 +65,7 @@ bool job_choose(struct job_store *store, struct job *job, const char *name, size
 
 void job_store_give(struct job_store *store, struct job *job)
 {
+    infer_close(&job->infer);
     document_close(&job->document);
     if (job->network) {
         network_cutout_give(job->network, job->options.cutout);

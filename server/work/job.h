@@ -1,4 +1,4 @@
-/* A classify request on its way from the I/O thread to an instance and back.
+/* A request for inference on its way from the I/O thread to an instance and back.
  *
  * Jobs are made at start-up, as many as can be in use at a time, and used over and over: what waits in the queue, what
  * the instances work at, and what the I/O threads prepare. So there is always one to take. */
@@ -8,23 +8,21 @@
 #include "server/models/repository.h"
 #include "server/options.h"
 #include "server/options_json.h"
+#include "server/v2/infer.h"
+#include "server/work/pictures.h"
 #include "server/work/queue.h"
 
 struct exchange;
 
-struct image_source {
-    const uint8_t *bytes; /* a JPEG file, or base64 text of one */
-    size_t size;
-    bool base64;
-};
-
 struct job {
     struct queue_item waiting; /* comes first: the two have one address. Its kind is the network */
     struct exchange *exchange;
-    struct network *network;   /* held; NULL while it isn't known */
-    struct options options;    /* with a cutout of the network */
-    struct image_source image; /* points into the exchange or the document */
-    struct document document;  /* JSON of the body, kept while `image` points into it; or none */
+    struct network *network;  /* held; NULL while it isn't known */
+    struct options options;   /* with a cutout of the network */
+    struct pictures pictures; /* point into the exchange or the document */
+    size_t begun;             /* how many of them have been read */
+    struct document document; /* JSON of the body, kept while others point into it; or none */
+    struct infer infer;       /* what is special about one of the Open Inference Protocol */
     uint64_t arrived_ns;
     struct job *next; /* in the store */
 };

@@ -78,16 +78,24 @@ static enum queue_result append(struct queue *queue, struct queue_item *item)
     return QUEUE_OK;
 }
 
+static size_t images_of(const struct queue_item *item)
+{
+    return item->images ? item->images : 1;
+}
+
 static size_t remove_oldest(struct queue *queue, struct queue_item **items, size_t most, size_t takers)
 {
-    size_t share = (atomic_load(&queue->length) + takers - 1) / takers, count = 0, looked = 0;
+    size_t share = (atomic_load(&queue->length) + takers - 1) / takers, count = 0, looked = 0, images = 0;
     const void *kind = queue->ends.next->kind;
 
-    if (most > share)
-        most = share;
-    for (struct queue_item *item = queue->ends.next, *next; item != &queue->ends && count < most; item = next) {
+    if (share > most)
+        share = most;
+    for (struct queue_item *item = queue->ends.next, *next; item != &queue->ends && count < share; item = next) {
         next = item->next;
         if (item->kind == kind) {
+            images += images_of(item);
+            if (count > 0 && images > most)
+                break;
             unlink_item(queue, item);
             items[count++] = item;
         } else if (++looked == LOOK_BEHIND) {

@@ -20,6 +20,7 @@ struct queue_item {
 
     const void *kind;     /* items of different kinds are not taken together */
     uint64_t macs;        /* what it will cost */
+    size_t images;        /* that it brings; 0 counts as 1 */
     uint64_t deadline_ns; /* of clock_now() */
     int socket;           /* of the client that waits for it; -1 for none */
 };
@@ -42,7 +43,8 @@ enum queue_result queue_push(struct queue *queue, struct queue_item *item);
 enum queue_result queue_room(struct queue *queue);
 
 /* Takes the oldest item and others of its kind: at most `most`, and no more than an even share, rounded up, of all that
- * wait for each of `takers` who are free to take (at least 1). Gives how many were taken; 0 where nothing waits. */
+ * wait for each of `takers` who are free to take (at least 1), nor more images than `most`, but for those of the oldest
+ * one. Gives how many were taken; 0 where nothing waits. */
 size_t queue_take(struct queue *queue, struct queue_item **items, size_t most, size_t takers);
 
 /* One that waits, as it was at the moment of queue_list. */

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from daemon import BINARY, Daemon, multipart, sanitized, status_of
+from models import BUNDLED
 from pictures import jpeg, png, scene
 
 COUNTING_LIBRARY = Path(BINARY).resolve().parents[1] / "tests" / "own_allocations.so"
@@ -74,6 +75,7 @@ PICTURES = [jpeg(scene(width, width * 3 // 4), quality=quality) for width, quali
 OPTIONS = "categories=fruit_or_vegetable,tabby&attention=lemon:1.25,orange:0.5&groups=true&top=200"
 FIELDS = [("categories", b"fruit_or_vegetable,tabby", {}), ("attention", b"lemon:1.25", {}), ("groups", b"true", {}),
           ("options", b'{"top": 3}', {})]
+INFER = "/v2/models/tiny-imagenet-200/infer"
 JPEG = {"Content-Type": "image/jpeg"}
 JSON = {"Content-Type": "application/json"}
 
@@ -85,6 +87,18 @@ def form_of(picture: bytes) -> tuple[bytes, dict[str, str]]:
 
 def json_of(picture: bytes, **options) -> bytes:
     return json.dumps({"image": base64.b64encode(picture).decode(), **options}).encode()
+
+
+def infer_of(*pictures: bytes, **members) -> bytes:
+    data = [base64.b64encode(picture).decode() for picture in pictures]
+    return json.dumps({"inputs": [{"name": "jpeg", "datatype": "BYTES", "shape": [len(data)], "data": data},
+                                  {"name": "categories", "datatype": "BYTES", "shape": [2], "data": ["cat", "orange"]}], **members}).encode()
+
+
+def infer_numbers() -> bytes:
+    shape = json.loads((BUNDLED / "model.json").read_text())["input"]
+    return json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [2, shape["height"], shape["width"], 3],
+                                   "data": [7, 8, 9] * (2 * shape["height"] * shape["width"])}]}).encode()
 
 
 def chunks_of(picture: bytes) -> list[bytes]:
@@ -102,6 +116,11 @@ KINDS = {
     "form": [(200, "POST", "/classify", *form_of(picture)) for picture in PICTURES],
     "JSON": [(200, "POST", "/classify", json_of(picture, categories=["cat", "orange"], attention={"cat": 2}), JSON)
              for picture in PICTURES],
+    "inference": [(200, "POST", INFER, infer_of(*[PICTURES[1]] * count, id="7", parameters=parameters), JSON)
+                  for count in (1, 3, 12) for parameters in ({}, {"binary_data_output": True})]
+    + [(200, "POST", INFER, infer_numbers(), JSON), (200, "GET", "/v2/models/tiny-imagenet-200", None, {}),
+       (422, "POST", INFER, infer_of(PICTURES[1], PICTURES[1][:200]), JSON), (400, "POST", INFER, b"{", JSON),
+       (404, "GET", "/v2/models/tiny-imagenet-200/versions/7", None, {})],
     "cost": [(200, "POST", f"/cost?{OPTIONS}", b"", {}),
              (200, "POST", "/cost", b'{"categories": ["cat"]}', JSON),
              (200, "POST", "/cost", b"categories=cat&top=3", {"Content-Type": "application/x-www-form-urlencoded"})],
@@ -128,16 +147,20 @@ MAX_BODY = 512 << 10
 
 # ---- load ----
 
+def without_passing(value: object) -> object:
+    """JSON without what differs from one answer to the next."""
+    if not isinstance(value, dict):
+        return value
+    return {name: without_passing(each) for name, each in value.items() if not re.fullmatch("request_id|batch|.*_ms", name)}
+
+
 def lasting(answer: bytes) -> object:
-    """What an answer says, but for what differs from one to the next."""
+    """What an answer says, but for what is passing; also where bytes follow its JSON."""
     try:
-        document = json.loads(answer)
+        document, end = json.JSONDecoder().raw_decode(answer.decode("latin-1"))
     except ValueError:
         return answer if not answer.startswith(b"# HELP") else None
-    document.pop("request_id", None)
-    for name in "time_ms", "batch":
-        document.get("cost", {}).pop(name, None)
-    return document
+    return without_passing(document), answer[end:]
 
 
 class Load:

@@ -18,7 +18,8 @@ from certificates import Authority, SecureDaemon
 from daemon import BINARY, ROOT, Daemon, drain, status_of
 
 ADMIN = "admin-admin-admin-admin"
-PATHS = {path.replace("{name}", "tiny-imagenet-200"): set(methods) for path, methods in
+VERSION = json.loads((ROOT / "deploy" / "models" / "tiny-imagenet-200" / "model.json").read_text())["version"]
+PATHS = {path.replace("{name}", "tiny-imagenet-200").replace("{version}", VERSION): set(methods) for path, methods in
          yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())["paths"].items()}
 ORIGIN, OTHER = "https://app.example", "https://evil.example"
 
@@ -132,7 +133,7 @@ def index(daemon, token: str = ADMIN):
 
 
 ADMINISTRATIVE = {path for path in PATHS if path.startswith("/v2/repository/")}
-PROBES = {"/healthz", "/readyz"}
+PROBES = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 
 
 @pytest.mark.parametrize("metrics", ["no", "yes"])

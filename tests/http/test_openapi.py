@@ -1,6 +1,12 @@
-"""api/openapi.yaml against the daemon: its paths are served, its examples and the real answers fit its schemas."""
+"""api/openapi.yaml: it is well made, and the daemon keeps to it. Its paths are served, its examples are asked, and they and
+the real answers fit its schemas."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -9,13 +15,19 @@ import yaml
 from daemon import ROOT, Daemon
 from pictures import png
 
+LINTER = ROOT / "tests" / "lint" / "openapi"
+TOKEN = "a-token-for-tests-only"
 DESCRIPTION = yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())
 
 
+def validate(document, schema):
+    """References resolve inside the description."""
+    jsonschema.validate(document, {**schema, "components": DESCRIPTION["components"]}, jsonschema.Draft202012Validator)
+
+
 def check(document, name):
-    """Validates against a named schema; references resolve inside the description."""
-    schema = {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
-    jsonschema.validate(document, schema, jsonschema.Draft202012Validator)
+    """Validates against a named schema."""
+    validate(document, {"$ref": f"#/components/schemas/{name}"})
 
 
 def resolve(node):
@@ -33,13 +45,104 @@ def operations():
             yield path, method, operation
 
 
+def parameters(operation, place):
+    return [each for each in map(resolve, operation.get("parameters", [])) if each["in"] == place]
+
+
+def filled(path, operation):
+    """The path with the examples of its parameters."""
+    for each in parameters(operation, "path"):
+        path = path.replace(f"{{{each['name']}}}", quote(each["example"], safe=""))
+    return path
+
+
+def check_answer(answer, operation):
+    """Status and media type are described, headers are there, and JSON fits its schema."""
+    assert str(answer.status) in operation["responses"], answer.body
+    response = resolve(operation["responses"][str(answer.status)])
+    kind = answer.headers["content-type"].split(";")[0]
+    assert kind in response["content"], f"{answer.status} is not described as {kind}"
+    if "json" in kind:
+        validate(answer.json, response["content"][kind]["schema"])
+    optional = {"Inference-Header-Content-Length"} if kind == "application/json" else set()
+    assert {name.lower() for name in set(response.get("headers", {})) - optional} <= set(answer.headers)
+
+
 @pytest.mark.parametrize("path, method, operation", operations())
 def test_what_is_described_is_served(daemon, path, method, operation):
-    answer = daemon.request(method.upper(), path.replace("{name}", "tiny-imagenet-200"))
-    documented = operation["responses"]
-    assert str(answer.status) in documented, answer.body
-    content = resolve(documented[str(answer.status)])["content"]
-    assert answer.headers["content-type"].split(";")[0] in [media.split(";")[0] for media in content]
+    check_answer(daemon.request(method.upper(), filled(path, operation)), operation)
+
+
+def replays():
+    """Each request that an example describes: operation, method, path, body, type of the body."""
+    for path, method, operation in operations():
+        path = filled(path, operation)
+        content = resolve(operation.get("requestBody", {})).get("content", {})
+        for media, body in content.items():
+            for name, example in body.get("examples", {}).items():
+                yield pytest.param(operation, method, path, json.dumps(example["value"]), media, id=f"{method} {path}: {name}")
+        for each in parameters(operation, "query"):
+            if "example" in each:
+                query = f"?{each['name']}={quote(str(each['example']))}"
+                yield pytest.param(operation, method, path + query, None, None, id=f"{method} {path}{query}")
+        if not content:
+            yield pytest.param(operation, method, path, None, None, id=f"{method} {path}")
+
+
+@pytest.fixture(scope="module")
+def administered():
+    with Daemon(admin_token=TOKEN) as running:
+        yield running
+
+
+@pytest.mark.parametrize("operation, method, path, body, kind", replays())
+def test_examples_are_asked(administered, picture, operation, method, path, body, kind):
+    """What is given as an example works, and is answered as described. The default network is the example, and stays."""
+    headers = {"Content_Type": kind} if kind else {}
+    if operation.get("security"):
+        headers["Authorization"] = f"Bearer {TOKEN}"
+    if path.startswith("/classify?"):
+        body, headers = picture, {"Content_Type": "image/jpeg"}
+    answer = administered.request(method.upper(), path, body, **headers)
+    assert answer.status == (409 if path.endswith("/unload") else 200), answer.body
+    check_answer(answer, operation)
+
+
+def node_version():
+    """(20, 19, 0); None without Node and npm."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        return None
+    text = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in text.strip().lstrip("v").split("."))
+
+
+def install_linter():
+    """Just what package-lock.json says; skips the test where it cannot be had."""
+    result = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=LINTER, capture_output=True, text=True,
+                            timeout=300)
+    if result.returncode:
+        pytest.skip(f"api/openapi.yaml IS NOT LINTED: npm could not install Redocly CLI: {result.stderr.strip()[-300:]}")
+
+
+def test_the_description_is_linted():
+    version = node_version()
+    if version is None or version < (20, 19):
+        pytest.skip(f"api/openapi.yaml IS NOT LINTED: Redocly CLI needs Node 20.19 or later and npm; there is {version or 'none'}")
+    if not (LINTER / "node_modules" / ".bin" / "redocly").exists():
+        install_linter()
+    result = subprocess.run([LINTER / "node_modules" / ".bin" / "redocly", "lint", "--config", LINTER / "redocly.yaml",
+                             ROOT / "api" / "openapi.yaml"], capture_output=True, text=True, timeout=300,
+                            env=os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"})
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_each_route_is_described(daemon):
+    """The paths of the daemon's own table, and no others."""
+    for path, _, operation in operations():
+        assert daemon.request("DELETE", filled(path, operation)).status == 405
+    table = (ROOT / "server" / "routes.c").read_text()
+    served = set(re.findall(r'^ +\{"[A-Z]+", "([^"]+)", handle_', table, re.MULTILINE))
+    assert served == set(DESCRIPTION["paths"])
 
 
 def test_examples_fit_their_schemas():
@@ -72,10 +175,9 @@ def test_answers_fit_their_schemas(daemon, picture):
 
 
 def test_answers_of_the_repository_fit_their_schemas():
-    token = "a-token-for-tests-only"
-    with Daemon(admin_token=token) as daemon:
+    with Daemon(admin_token=TOKEN) as daemon:
         def ask(path):
-            return daemon.request("POST", f"/v2/repository/{path}", Authorization=f"Bearer {token}").json
+            return daemon.request("POST", f"/v2/repository/{path}", Authorization=f"Bearer {TOKEN}").json
 
         check(ask("index"), "RepositoryIndex")
         check(ask("models/tiny-imagenet-200/load"), "RepositoryResult")

@@ -115,6 +115,35 @@ START_TEST(test_same_in_cutouts_and_batches)
 }
 END_TEST
 
+/* In the order of the tree: the same predictions, of whatever cutout. */
+START_TEST(test_predictions_in_order)
+{
+    esp_instance *instance = make_instance(model, 1);
+    const char *names[] = {"kernels", NULL};
+
+    for (int part = 0; part < 2; part++) {
+        esp_cutout *cutout = make_cutout(model, part ? names : NULL);
+        struct esp_job job = run_job(instance, cutout, inputs[2]);
+        struct esp_prediction best[CATEGORIES_MAX], list[CATEGORIES_MAX];
+        size_t count = esp_predict_in_order(&job, list);
+        ck_assert_uint_eq(count, esp_cutout_cost(cutout).categories);
+        ck_assert_uint_eq(count, esp_predict(&job, categories, best));
+        for (size_t i = 0; i < count; i++) {
+            size_t same = 0;
+            while (best[same].node != list[i].node)
+                ck_assert_uint_lt(++same, count);
+            ck_assert(i == 0 || list[i].node > list[i - 1].node);
+            ck_assert_float_eq(list[i].score, best[same].score);
+            ck_assert_double_eq_tol(list[i].probability, best[same].probability, 1e-12);
+            ck_assert_double_eq(list[i].confidence, best[same].confidence);
+        }
+        free_job(&job);
+        esp_cutout_destroy(&cutout);
+    }
+    esp_instance_destroy(&instance);
+}
+END_TEST
+
 START_TEST(test_attention_goes_through_the_score)
 {
     esp_instance *instance = make_instance(model, 1);
@@ -192,6 +221,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_formula);
     tcase_add_test(tests, test_same_in_cutouts_and_batches);
+    tcase_add_test(tests, test_predictions_in_order);
     tcase_add_test(tests, test_attention_goes_through_the_score);
     tcase_add_test(tests, test_monotone_and_safe);
     tcase_add_test(tests, test_none_without_a_calibration);

@@ -338,6 +338,10 @@ START_TEST(input_size_passes_unchanged)
         other[channel * 64 * 64 + i / 3] = ((float)pixels[i] / 255.0f - input.mean[channel]) / input.std[channel];
     }
     ck_assert_mem_eq(out, other, sizeof(float) * 3 * 64 * 64);
+    for (size_t i = 0; i < 64 * 64 * 3; i++)
+        other[i] = 99;
+    esp_image_from_pixels(pixels, &input, other);
+    ck_assert_mem_eq(out, other, sizeof(float) * 3 * 64 * 64); /* without the JPEG the same bits */
 }
 END_TEST
 

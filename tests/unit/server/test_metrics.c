@@ -193,7 +193,8 @@ static void *count_all(void *context)
 
     for (int i = 0; i < ROUNDS; i++) {
         metrics_request(metrics, 0, 200, 1000);
-        metrics_stages(metrics, &times, 2000);
+        metrics_stages(metrics, &times);
+        metrics_encode(metrics, 2000);
         metrics_image(metrics, &cost, 5, 2);
         metrics_run(metrics, 2);
         metrics_begin(metrics);

@@ -109,6 +109,29 @@ START_TEST(test_queue_is_shared_out)
 }
 END_TEST
 
+/* Those with several images are taken together up to `most` images, but at least one of them. */
+START_TEST(test_queue_counts_images)
+{
+    static struct queue_item items[5] = {{.images = 6}, {.images = 2}, {.images = 1}, {.images = 20}, {.images = 1}};
+    struct bell *bell = bell_create();
+    struct queue *queue = make_queue(5, bell);
+    struct queue_item *taken[5];
+
+    for (int i = 0; i < 5; i++)
+        queue_push(queue, &items[i]);
+    ck_assert_uint_eq(queue_take(queue, taken, 8, 1), 2);
+    ck_assert(taken[0] == &items[0] && taken[1] == &items[1]);
+    ck_assert_uint_eq(queue_take(queue, taken, 8, 1), 1);
+    ck_assert(taken[0] == &items[2]);
+    ck_assert_uint_eq(queue_take(queue, taken, 8, 1), 1);
+    ck_assert(taken[0] == &items[3]);
+    ck_assert_uint_eq(queue_take(queue, taken, 8, 1), 1);
+    ck_assert(taken[0] == &items[4]);
+    queue_destroy(&queue);
+    bell_destroy(&bell);
+}
+END_TEST
+
 /* What is taken together is of one kind; the others keep their turn. */
 START_TEST(test_queue_keeps_kinds_apart)
 {
@@ -355,6 +378,7 @@ int main(void)
     tcase_add_test(tests, test_queue_is_bounded_in_macs);
     tcase_add_test(tests, test_queue_is_shared_out);
     tcase_add_test(tests, test_queue_keeps_kinds_apart);
+    tcase_add_test(tests, test_queue_counts_images);
     tcase_add_test(tests, test_queue_gives_up_who_still_waits);
     tcase_add_test(tests, test_queue_hands_each_item_out_once);
     tcase_add_test(tests, test_bell_that_rang_lets_nobody_sleep);

@@ -1,0 +1,184 @@
+#include "server/v2/tensor.h"
+
+#include "server/problem.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- an input ---- */
+
+static bool read_shape(struct tensor *tensor, const json_t *shape, struct response *response)
+{
+    if (!json_is_array(shape) || json_array_size(shape) < 1 || json_array_size(shape) > V2_DIMENSIONS_MAX)
+        return problem(response, 422, "the shape of the input '%.64s' has to be an array of 1 to %d extents",
+                       tensor->name, V2_DIMENSIONS_MAX);
+    tensor->dimensions = json_array_size(shape);
+    for (size_t i = 0; i < tensor->dimensions; i++) {
+        const json_t *extent = json_array_get(shape, i);
+        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
+            return problem(response, 422, "the shape of the input '%.64s' has to be made of whole numbers",
+                           tensor->name);
+        tensor->shape[i] = (size_t)json_integer_value(extent);
+    }
+    return true;
+}
+
+static bool take_binary(struct tensor *tensor, const json_t *wanted, struct binary *binary, struct response *response)
+{
+    json_int_t size = json_integer_value(wanted);
+
+    if (!json_is_integer(wanted) || size < 0)
+        return problem(response, 422, "binary_data_size of the input '%.64s' has to be a number of bytes",
+                       tensor->name);
+    if (!binary->at)
+        return problem(response, 400,
+                       "the input '%.64s' has binary_data_size: send the length of the JSON as "
+                       "Inference-Header-Content-Length, and the data behind it",
+                       tensor->name);
+    if ((uint64_t)size > binary->left)
+        return problem(response, 400, "the input '%.64s' has binary_data_size %lld, but %zu bytes are left of the body",
+                       tensor->name, (long long)size, binary->left);
+    tensor->binary = true;
+    tensor->bytes = binary->at;
+    tensor->size = (size_t)size;
+    binary->at += size;
+    binary->left -= (size_t)size;
+    return true;
+}
+
+static bool take_json(struct tensor *tensor, const json_t *number, const struct cuts *cuts, struct response *response)
+{
+    if (!json_is_integer(number) || (json_int_t)cuts->count <= json_integer_value(number))
+        return problem(response, 422, "the data of the input '%.64s' has to be an array", tensor->name);
+    const struct cut *cut = &cuts->list[json_integer_value(number)];
+    tensor->bytes = (const uint8_t *)cut->text;
+    tensor->size = cut->size;
+    tensor->elements = cut->elements;
+    return true;
+}
+
+static bool find_data(struct tensor *tensor, const json_t *data, const json_t *parameters, const struct cuts *cuts,
+                      struct binary *binary, struct response *response)
+{
+    const json_t *size = json_object_get(parameters, "binary_data_size");
+    size_t known = size ? 1 : 0;
+
+    if (parameters && (!json_is_object(parameters) || json_object_size(parameters) != known))
+        return problem(response, 422, "the input '%.64s' may have one parameter: binary_data_size", tensor->name);
+    if (!data == !size)
+        return problem(response, 422, "the input '%.64s' has to have either data or the parameter binary_data_size",
+                       tensor->name);
+    return data ? take_json(tensor, data, cuts, response) : take_binary(tensor, size, binary, response);
+}
+
+bool tensor_read(struct tensor *tensor, const json_t *input, const struct cuts *cuts, struct binary *binary,
+                 struct response *response)
+{
+    const json_t *data = json_object_get(input, "data"), *parameters = json_object_get(input, "parameters");
+    size_t known = 3 + (data != NULL) + (parameters != NULL);
+
+    *tensor = (struct tensor){.name = json_string_value(json_object_get(input, "name")),
+                              .datatype = json_string_value(json_object_get(input, "datatype"))};
+    if (!tensor->name || !tensor->datatype || !json_object_get(input, "shape"))
+        return problem(response, 422, "each input has to be an object with name, datatype and shape");
+    if (json_object_size(input) != known)
+        return problem(response, 422,
+                       "the input '%.64s' has a member that is not name, datatype, shape, data or parameters",
+                       tensor->name);
+    return read_shape(tensor, json_object_get(input, "shape"), response) &&
+           find_data(tensor, data, parameters, cuts, binary, response);
+}
+
+const char *tensor_write(const struct tensor *tensor, char *text)
+{
+    int at = snprintf(text, TENSOR_TEXT_MAX, "%.16s [", tensor->datatype);
+
+    for (size_t i = 0; i < tensor->dimensions; i++) /* at most 20 digits each, so it fits */
+        at += snprintf(text + at, TENSOR_TEXT_MAX - (size_t)at, "%s%zu", i ? ", " : "", tensor->shape[i]);
+    snprintf(text + at, TENSOR_TEXT_MAX - (size_t)at, "]");
+    return text;
+}
+
+/* ---- elements ---- */
+
+static bool wrong_count(const struct tensor *tensor, size_t there, struct response *response)
+{
+    char text[TENSOR_TEXT_MAX];
+    return problem(response, 422, "the input %.64s is %s, but its data has %s%zu elements", tensor->name,
+                   tensor_write(tensor, text), tensor->binary ? "only " : "", there);
+}
+
+static bool open_json(struct elements *elements, struct response *response)
+{
+    const struct tensor *tensor = elements->tensor;
+    json_error_t error;
+
+    if (tensor->elements != elements->count)
+        return wrong_count(tensor, tensor->elements, response);
+    elements->array = json_loadb((const char *)tensor->bytes, tensor->size, 0, &error);
+    if (!elements->array)
+        return problem(response, 400, "malformed JSON in the data of the input '%.64s': %s", tensor->name, error.text);
+    if (json_array_size(elements->array) != elements->count)
+        return wrong_count(tensor, json_array_size(elements->array), response);
+    return true;
+}
+
+bool elements_open(struct elements *elements, const struct tensor *tensor, size_t most, struct response *response)
+{
+    char text[TENSOR_TEXT_MAX];
+
+    *elements = (struct elements){.tensor = tensor, .at = tensor->bytes, .left = tensor->size};
+    if (strcmp(tensor->datatype, "BYTES") || tensor->dimensions != 1 || tensor->shape[0] > most)
+        return problem(response, 422, "the input %.64s has to be BYTES [n] with n up to %zu; it is %s", tensor->name,
+                       most, tensor_write(tensor, text));
+    elements->count = tensor->shape[0];
+    if (!tensor->binary)
+        return open_json(elements, response);
+    return elements->count > 0 || elements->left == 0 ||
+           problem(response, 422, "the input %.64s has no elements, but %zu bytes of data", tensor->name,
+                   elements->left);
+}
+
+void elements_close(struct elements *elements)
+{
+    json_decref(elements->array);
+    elements->array = NULL;
+}
+
+static bool next_json(struct elements *elements, const char **text, size_t *length, struct response *response)
+{
+    const json_t *element = json_array_get(elements->array, elements->index++);
+
+    *text = json_string_value(element);
+    *length = json_string_length(element);
+    return *text || problem(response, 422, "element %zu of the input %.64s has to be a string", elements->index - 1,
+                            elements->tensor->name);
+}
+
+/* Four bytes of length, the least first, and so many bytes. */
+static bool next_binary(struct elements *elements, const char **text, size_t *length, struct response *response)
+{
+    const uint8_t *at = elements->at;
+    const struct tensor *tensor = elements->tensor;
+
+    if (elements->left < 4)
+        return wrong_count(tensor, elements->index, response);
+    *length = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+    if (*length > elements->left - 4)
+        return problem(response, 422, "element %zu of the input %.64s has %zu bytes by its length, but %zu are left",
+                       elements->index, tensor->name, *length, elements->left - 4);
+    *text = (const char *)at + 4;
+    elements->at += 4 + *length;
+    elements->left -= 4 + *length;
+    elements->index++;
+    return elements->index < elements->count || elements->left == 0 ||
+           problem(response, 422, "the input %.64s has %zu bytes more than its %zu elements take", tensor->name,
+                   elements->left, elements->count);
+}
+
+bool elements_next(struct elements *elements, const char **text, size_t *length, struct response *response)
+{
+    return elements->array ? next_json(elements, text, length, response)
+                           : next_binary(elements, text, length, response);
+}
