@@ -18,7 +18,8 @@ from certificates import Authority, SecureDaemon
 from daemon import BINARY, ROOT, Daemon, drain, status_of
 
 ADMIN = "admin-admin-admin-admin"
-PATHS = {path.replace("{name}", "tiny-imagenet-200"): set(methods) for path, methods in
+VERSION = json.loads((ROOT / "deploy" / "models" / "tiny-imagenet-200" / "model.json").read_text())["version"]
+PATHS = {path.replace("{name}", "tiny-imagenet-200").replace("{version}", VERSION): set(methods) for path, methods in
          yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())["paths"].items()}
 ORIGIN, OTHER = "https://app.example", "https://evil.example"
 

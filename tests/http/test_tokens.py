@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from daemon import BINARY, ROOT, Daemon, status_of
 
 APP, BATCH, ADMIN = "app-app-app-app-app-1", "batch-batch-batch-2", "admin-admin-admin-admin-3"
 DESCRIPTION = yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())
-ROUTES = [(method.upper(), path.replace("{name}", "tiny-imagenet-200"), operation["security"] if "security" in operation else None)
+VERSION = json.loads((ROOT / "deploy" / "models" / "tiny-imagenet-200" / "model.json").read_text())["version"]
+ROUTES = [(method.upper(), path.replace("{name}", "tiny-imagenet-200").replace("{version}", VERSION), operation["security"] if "security" in operation else None)
           for path, methods in DESCRIPTION["paths"].items() for method, operation in methods.items() if method in ("get", "post")]
 
 
