@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from daemon import ROOT, Daemon
+from models import BUNDLED
 from pictures import png
 
 LINTER = ROOT / "tests" / "lint" / "openapi"
+VERSION = json.loads((BUNDLED / "model.json").read_text())["version"]
 TOKEN = "a-token-for-tests-only"
 DESCRIPTION = yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())
 
@@ -50,9 +52,10 @@ def parameters(operation, place):
 
 
 def filled(path, operation):
-    """The path with the examples of its parameters."""
+    """The path with the examples of its parameters; the version is that of the bundled network, which has several in its life."""
     for each in parameters(operation, "path"):
-        path = path.replace(f"{{{each['name']}}}", quote(each["example"], safe=""))
+        example = VERSION if each["name"] == "version" else each["example"]
+        path = path.replace(f"{{{each['name']}}}", quote(example, safe=""))
     return path
 
 

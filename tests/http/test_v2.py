@@ -25,12 +25,13 @@ import pytest
 from PIL import Image
 
 from daemon import ROOT, SHARED, Answer, Daemon, status_of
-from models import calibrated_trunk, make_network
+from models import BUNDLED, calibrated_trunk, make_network
 from pictures import jpeg, orange, png, scene
 from test_batches import behind_a_photo
 from test_openapi import check
 
 MODEL = "tiny-imagenet-200"
+VERSION = json.loads((BUNDLED / "model.json").read_text())["version"]
 INFER = f"/v2/models/{MODEL}/infer"
 IMAGES_MAX = 64
 
@@ -163,12 +164,12 @@ def test_server(daemon):
     assert daemon.get("/v2/health/ready").json == {"live": True, "ready": True}
 
 
-@pytest.mark.parametrize("version", ["", "/versions/1"])
+@pytest.mark.parametrize("version", ["", f"/versions/{VERSION}"])
 def test_model(daemon, size, version):
     answer = daemon.get(f"/v2/models/{MODEL}{version}")
     check(answer.json, "ModelMetadata")
     height, width = size
-    assert (answer.json["name"], answer.json["versions"]) == (MODEL, ["1"])
+    assert (answer.json["name"], answer.json["versions"]) == (MODEL, [VERSION])
     assert [(each["name"], each["datatype"], each["shape"]) for each in answer.json["inputs"]] == [
         ("image", "UINT8", [-1, height, width, 3]), ("image", "FP32", [-1, 3, height, width]), ("jpeg", "BYTES", [-1]),
         ("categories", "BYTES", [-1]), ("attention", "BYTES", [-1])]
@@ -177,7 +178,7 @@ def test_model(daemon, size, version):
     assert daemon.get(f"/v2/models/{MODEL}{version}/ready").json == {"name": MODEL, "ready": True}
 
 
-@pytest.mark.parametrize("path", ["other", "other/versions/1", f"{MODEL}/versions/2", f"{MODEL}/versions/1.0", "x" * 200])
+@pytest.mark.parametrize("path", ["other", f"other/versions/{VERSION}", f"{MODEL}/versions/{VERSION}7", f"{MODEL}/versions/{VERSION}.0", "x" * 200])
 def test_unknown_models_and_versions(daemon, picture, path):
     for answer in (daemon.get(f"/v2/models/{path}"), daemon.get(f"/v2/models/{path}/ready"),
                    infer(daemon, jpegs(picture), path=f"/v2/models/{path}/infer")):
@@ -190,8 +191,8 @@ def test_nothing_at_other_paths(daemon, path):
     assert daemon.get(path).status == 404 and daemon.request("POST", path).status == 404
 
 
-@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready", f"/v2/models/{MODEL}", f"/v2/models/{MODEL}/versions/1",
-                                  f"/v2/models/{MODEL}/ready", f"/v2/models/{MODEL}/versions/1/ready"])
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready", f"/v2/models/{MODEL}", f"/v2/models/{MODEL}/versions/{VERSION}",
+                                  f"/v2/models/{MODEL}/ready", f"/v2/models/{MODEL}/versions/{VERSION}/ready"])
 def test_methods_of_what_can_be_read(daemon, path):
     got, head = daemon.get(path), daemon.request("HEAD", path)
     assert (head.status, head.body) == (200, b"") and head.headers["content-length"] == str(len(got.body))
@@ -201,7 +202,7 @@ def test_methods_of_what_can_be_read(daemon, path):
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS" == daemon.request("OPTIONS", path).headers["allow"]
 
 
-@pytest.mark.parametrize("path", [INFER, f"/v2/models/{MODEL}/versions/1/infer"])
+@pytest.mark.parametrize("path", [INFER, f"/v2/models/{MODEL}/versions/{VERSION}/infer"])
 def test_methods_of_inference(daemon, path):
     for method in ("GET", "PUT"):
         answer = daemon.request(method, path)
@@ -233,7 +234,7 @@ def test_draining(picture):
 def test_jpeg_in_json(daemon, picture):
     answer = infer(daemon, jpegs(picture), id="42")
     head = answer.json
-    assert (head["model_name"], head["model_version"], head["id"]) == (MODEL, "1", "42")
+    assert (head["model_name"], head["model_version"], head["id"]) == (MODEL, VERSION, "42")
     found = outputs(answer)
     assert_same_bits(found, 0, classified(daemon, picture))
     probabilities = classified(daemon, picture, member="probability")
@@ -596,7 +597,7 @@ def test_members_that_are_wrong(daemon, picture, members, words):
 
 
 def test_members_that_repeat_the_path(daemon, picture):
-    assert infer(daemon, jpegs(picture), model_name=MODEL, model_version="1").status == 200
+    assert infer(daemon, jpegs(picture), model_name=MODEL, model_version=VERSION).status == 200
 
 
 def inputs_that_are_wrong():
