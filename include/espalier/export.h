@@ -1,8 +1,8 @@
 /* A cutout as a network of its own: a smaller model directory, for a device that never needs the rest.
  *
- * It holds the trunk and the branches that the cutout runs: their names, labels, heads, calibrations and layers as they
- * stand in the whole network's model.json, and their tensors byte for byte. So its scores have the same bits as the
- * cutout's, whatever kernels run both. Attention weights are the request's, and are not written; a node that is
+ * It holds the trunk and the branches that the cutout runs: their names, labels, ids, heads, calibrations and layers as
+ * they stand in the whole network's model.json, and their tensors byte for byte. So its scores have the same bits as
+ * the cutout's, whatever kernels run both. Attention weights are the request's, and are not written; a node that is
  * silenced does not run, and is left out. */
 #ifndef ESPALIER_EXPORT_H
 #define ESPALIER_EXPORT_H

@@ -249,6 +249,14 @@ static enum esp_status hand_over(struct pool *pool, struct picture *picture, str
     return status;
 }
 
+/* 0 to 1: of the source, or of as many pictures as are wanted of it, whichever ends sooner. */
+static double how_far(const struct pool *pool)
+{
+    double source = picture_source_done(pool->run->source);
+    double wanted = pool->run->first ? (double)pool->evaluation->count / (double)pool->run->first : 0;
+    return wanted > source ? wanted : source;
+}
+
 static enum esp_status read_all(struct pool *pool, struct esp_error *err)
 {
     const struct evaluate_run *run = pool->run;
@@ -261,7 +269,7 @@ static enum esp_status read_all(struct pool *pool, struct esp_error *err)
             break;
         status = hand_over(pool, &picture, err);
         if (run->progress)
-            run->progress(run->context, picture_source_done(run->source), pool->evaluation->count);
+            run->progress(run->context, how_far(pool), pool->evaluation->count);
     }
     return status;
 }

@@ -38,7 +38,7 @@ static char *attention_text(const char *attention, const char *nodes, double wei
 
     if (!out)
         return NULL;
-    if (attention)
+    if (attention && *attention) /* "" is no attention at all */
         fprintf(out, "%s,", attention);
     for (const char *node = nodes; node; node = strchr(node, ',')) {
         node += *node == ',';

@@ -10,6 +10,7 @@ import pytest
 from bundled import TABBY, WHOLE, trunk_cost
 from busy import Busy
 from daemon import BINARY, ROOT, Daemon
+from models import SMALL, leaves, make_network
 
 
 def test_health(daemon):
@@ -45,6 +46,22 @@ def test_categories(daemon):
     assert (sum(node["macs"] for node in path), sum(node["parameters"] for node in path)) == TABBY
     assert (by_path["trunk"]["macs"], by_path["trunk"]["parameters"]) == trunk_cost()
     assert by_path["animal/cat/tabby"]["label"].startswith("tabby")
+
+
+def test_ids_of_categories(tmp_path):
+    """A branch shows the id that model.json gives it, and none where it has none; a cutout to go keeps it."""
+    trunk = json.loads((SMALL / "model.json").read_text())["trunk"]
+    for _, leaf in leaves(trunk):
+        leaf.pop("id", None)
+    path, leaf = leaves(trunk)[0]
+    leaf["id"] = "n02123045"
+    model = make_network(tmp_path / "model", trunk=trunk)
+    cut = run("cutout", "--model", str(model), "--categories", path, "-o", str(tmp_path / "cut"))
+    assert cut.returncode == 0, cut.stderr
+    for directory in (model, tmp_path / "cut"):
+        with Daemon(model=directory) as daemon:
+            nodes = list(nodes_of(daemon.get("/categories").json["tree"]))
+        assert {node["path"]: node["id"] for node in nodes if "id" in node} == {path: "n02123045"}
 
 
 def test_page_and_description(daemon):

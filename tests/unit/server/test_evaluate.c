@@ -4,6 +4,7 @@
 #include "server/evaluate/pictures.h"
 #include "server/evaluate/progress.h"
 #include "server/evaluate/report.h"
+#include "server/evaluate/run.h"
 #include "server/evaluate/statistics.h"
 #include "server/evaluate/sweep.h"
 #include "tests/support/networks.h"
@@ -635,6 +636,69 @@ START_TEST(test_progress)
 }
 END_TEST
 
+/* ---- a run ---- */
+
+/* What the progress was told last, and how often. */
+struct told {
+    double done;
+    size_t pictures, times;
+};
+
+static void tell(void *context, double done, size_t pictures)
+{
+    struct told *told = context;
+
+    ck_assert_double_ge(done, told->done);
+    ck_assert_double_le(done, 1);
+    *told = (struct told){done, pictures, told->times + 1};
+}
+
+/* How far a run says it is at its end, with four pictures that cannot be decoded. */
+static struct told progress_of(size_t first)
+{
+    struct picture_source *source;
+    struct labels *labels = labels_of(NULL);
+    esp_cutout *cutout = make_cutout(model, NULL);
+    struct told told = {0};
+    struct esp_error err = {0};
+
+    ck_assert_int_eq(picture_source_open(&source, directory, LIMIT, &err), ESP_OK);
+    struct evaluate_run run = {.source = source,
+                               .labels = labels,
+                               .cutout = cutout,
+                               .threads = 2,
+                               .first = first,
+                               .bytes_max = LIMIT,
+                               .progress = tell,
+                               .context = &told};
+    if (evaluate_run(&run, &evaluation, &err) != ESP_OK)
+        ck_abort_msg("%s", err.text);
+    ck_assert_uint_eq(evaluation.faults, evaluation.count);
+    evaluation_release(&evaluation);
+    evaluation.faults = 0;
+    picture_source_close(&source);
+    labels_destroy(&labels);
+    esp_cutout_destroy(&cutout);
+    return told;
+}
+
+START_TEST(test_progress_of_a_run)
+{
+    static const size_t firsts[] = {0, 1, 3, 4, 9}, ends[] = {4, 1, 3, 4, 4};
+    static const char *const files[] = {"sky/1.jpg", "sky/2.jpg", "sky/3.jpg", "sky/4.jpg"};
+
+    ck_assert_int_eq(mkdir(path_of("sky"), 0700), 0);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        write_file(files[i], "no picture", 10);
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        struct told told = progress_of(firsts[i]);
+        ck_assert_uint_eq(told.times, ends[i]);
+        ck_assert_uint_eq(told.pictures, ends[i]);
+        ck_assert_double_eq(told.done, 1);
+    }
+}
+END_TEST
+
 /* ---- the sweep ---- */
 
 /* The plan, or the error's text, for the cutout of `only` (NULL: of all). */
@@ -667,6 +731,8 @@ START_TEST(test_sweep)
                          i == DOG || i == SMALL_CAT || i == PIN);
     sweep_release(&plan);
     ck_assert_uint_eq(plan.weights_count, 0);
+    ck_assert_ptr_null(plan_of(&plan, NULL, "dog", "2", "")); /* no other attention */
+    sweep_release(&plan);
 }
 END_TEST
 
@@ -767,6 +833,7 @@ int main(void)
     tcase_add_test(scores, test_csv);
     tcase_add_test(scores, test_scores_that_cannot_be_written);
     tcase_add_test(scores, test_progress);
+    tcase_add_test(scores, test_progress_of_a_run);
     suite_add_tcase(suite, scores);
     return run_suite(suite);
 }
