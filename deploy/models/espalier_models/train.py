@@ -39,6 +39,7 @@ from .pictures import Pictures
 from .tree_network import Scores, TreeNetwork
 
 SECONDS_BETWEEN_CHECKPOINTS = 600
+AVERAGED_PART = 0.05  # of the schedule's steps, at most, are in the running mean
 MEASURED_AT_ONCE = 250
 LOOKED_AT = 10  # pictures of each category, where the training begins with some branches for each picture
 
@@ -236,8 +237,10 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """`kept` follows the network; the first steps count for more, as there is nothing to forget yet."""
-        stays = min(self.settings["average"], (1 + self.step) / (10 + self.step))
+        """`kept` follows the network. It looks back no further than a part of the schedule: a mean over most of a short
+        training would be of networks that knew little."""
+        schedule = self.step / self.progress() if self.progress() > 0 else 0
+        stays = min(self.settings["average"], 1 - 1 / max(1.0, AVERAGED_PART * schedule))
         own, others = list(self.kept.parameters()), list(self.network.parameters())
         torch._foreach_mul_(own, stays)
         torch._foreach_add_(own, others, alpha=1 - stays)
