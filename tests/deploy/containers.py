@@ -18,8 +18,9 @@ from places import DEPLOY, ROOT
 
 PLACE = ROOT / "build" / "deploy"
 BASE = "localhost/espalier-test-base"
+CATEGORIES = "cat,orange"  # of the image that is built here
 PROGRAMS = ("buildah", "podman", "crun", "mmdebstrap", "unshare")
-GIGABYTES = 10  # of disk: each layer is a copy of everything below
+GIGABYTES = 5  # of disk: each stage is a copy of its base
 # Without cgroups and with the machine's network: what a sandbox allows. The rest is as strict as a cluster would be.
 SANDBOX = ("--cgroups=disabled", "--runtime", "crun", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
            "--no-healthcheck")  # fmt: skip
@@ -50,7 +51,7 @@ class Containers:
 
     def build(self, name: str, *arguments: str) -> str:
         self._make_base()
-        _run([*self._buildah, "bud", "--layers", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={BASE}",
+        _run([*self._buildah, "bud", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={BASE}",
               *arguments, "--file", str(DEPLOY / "Containerfile"), "--tag", name, str(ROOT)])  # fmt: skip
         return name
 
