@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(Path(__file__).parent), str(TESTS)]  # these tests' own modules, and the package `load`
 
-from containers import Containers  # noqa: E402
+from containers import CATEGORIES, Containers  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -20,5 +21,5 @@ def containers() -> Containers:
 
 @pytest.fixture(scope="session")
 def image(containers: Containers) -> str:
-    """The image of this clone, with the whole network."""
-    return containers.build("localhost/espalier-test")
+    """The image of this clone, with the cutout that is told here. $ESPALIER_TEST_IMAGE is one that was built before."""
+    return os.environ.get("ESPALIER_TEST_IMAGE") or containers.build("localhost/espalier-test", "--build-arg", f"CATEGORIES={CATEGORIES}")

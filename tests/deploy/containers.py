@@ -13,13 +13,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from places import DEPLOY, ROOT
 
 PLACE = ROOT / "build" / "deploy"
 BASE = "localhost/espalier-test-base"
-PROGRAMS = ("buildah", "podman", "crun", "mmdebstrap", "unshare")
-GIGABYTES = 10  # of disk: each layer is a copy of everything below
+CATEGORIES = "cat,orange"  # of the image that is built here
+PROGRAMS = ("buildah", "podman", "crun", "catatonit", "mmdebstrap", "unshare")
+GIGABYTES = 5  # of disk: each stage is a copy of its base
 # Without cgroups and with the machine's network: what a sandbox allows. The rest is as strict as a cluster would be.
 SANDBOX = ("--cgroups=disabled", "--runtime", "crun", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
            "--no-healthcheck")  # fmt: skip
@@ -50,7 +52,7 @@ class Containers:
 
     def build(self, name: str, *arguments: str) -> str:
         self._make_base()
-        _run([*self._buildah, "bud", "--layers", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={BASE}",
+        _run([*self._buildah, "bud", "--isolation", "chroot", "--format", "docker", "--build-arg", f"BASE={BASE}",
               *arguments, "--file", str(DEPLOY / "Containerfile"), "--tag", name, str(ROOT)])  # fmt: skip
         return name
 
@@ -69,6 +71,12 @@ class Containers:
 
     def podman(self, *arguments: str) -> str:
         return _run([*self._podman, *arguments])
+
+    def play(self, file: Path) -> None:
+        """`podman kube play`, whose limits come from a file, as it has no options for them."""
+        limits = PLACE / "limits.conf"
+        limits.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n')
+        _run(["env", f"CONTAINERS_CONF={limits}", *self._podman, "--cgroup-manager", "cgroupfs", "--runtime", "crun", "kube", "play", str(file)])
 
     def run_command(self, image: str, *arguments: str) -> Sequence[str]:
         """`podman run`, for whoever starts it; the image's name comes last, so that more can follow."""

@@ -88,7 +88,7 @@ def live_through_everything(balancer: HAProxy, replicas: list[Replica], requests
             replica.drain()
             replace(replica)
         traffic.reach(requests)
-    print("\nretries:", sum(int(row["wretr"]) for row in balancer.figures("espalier")))
+    print("\nrepeated, by the same replica or another:", sum(int(row["wretr"]) + int(row["wredis"]) for row in balancer.figures("espalier")))
     return traffic
 
 

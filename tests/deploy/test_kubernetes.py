@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from places import DEPLOY, ROOT, ask, free_ports
+from places import DEPLOY, ROOT, ask, free_ports, wait_until
 from replicas import BINARY, Process
 
 PACKAGES = ("kubernetes-models@5.1.0", "typescript@5.9.3")
@@ -147,3 +147,27 @@ def test_selectors_ports_and_metric_agree(tmp_path):
         assert f"\n{metric} ".encode() in ask(replica.port, "/metrics")[1]
     finally:
         replica.end()
+
+
+def test_podman_plays_it(tmp_path, containers, image):
+    """One replica of the Deployment as it is, but on the machine's network, with a port of its own, and without the limits of
+    cgroups, which a sandbox has not."""
+    port = free_ports(1)[0]
+    found = json.loads(json.dumps(CLUSTER["Deployment"]))
+    found["metadata"]["name"] = f"espalier-test-{port}"
+    found["spec"]["replicas"] = 1
+    pod = found["spec"]["template"]["spec"]
+    pod["hostNetwork"] = True
+    container = pod["containers"][0]
+    container["image"] = f"{image}:latest"
+    container["env"].append({"name": "ESPALIER_LISTEN", "value": f"127.0.0.1:{port}"})
+    del container["ports"], container["resources"]
+    for probe in (probe for name, probe in container.items() if name.endswith("Probe")):
+        probe["httpGet"]["port"] = port
+    file = tmp_path / "deployment.yaml"
+    file.write_text(yaml.safe_dump(found))
+    try:
+        containers.play(file)
+        wait_until(lambda: ask(port, "/readyz")[0] == 200, "the pod")
+    finally:
+        containers.podman("pod", "rm", "--force", f"{found['metadata']['name']}-pod-0")
