@@ -27,7 +27,7 @@ class Busy:
         self.daemon.__exit__(*problem)
 
     def occupy(self, count):
-        """Sends `count` slow requests at once, and waits until one runs and the others wait."""
+        """Sends `count` slow requests at once: one runs, the others wait, for as long as that takes."""
         def send():
             try:
                 self.answers.append(self.daemon.classify(self.photo))

@@ -76,6 +76,7 @@ def test_a_full_queue_refuses_at_the_header():
         connection = busy.daemon.connect()
         for _ in range(20):
             busy.occupy(2)
+            busy.daemon.wait_for_metric("espalier_queue_depth", 1)
             while busy.daemon.metric("espalier_queue_depth") == 1:
                 connection.request("POST", "/classify", large, {"Content-Type": "image/jpeg"})
                 response = connection.getresponse()
