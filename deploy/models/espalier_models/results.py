@@ -32,6 +32,7 @@ from .recipe import leaves
 WEIGHTS = (0.5, 0.8, 1.0, 1.1, 1.25, 1.5, 2.0)
 SET_SIZES = (1, 2, 5, 10, 20)
 DRAWS = 20
+GROUP_PICTURES = 1500  # the first ones, for attention at a group, which is computed for each group and weight
 BEAMS = (1, 2, 3, 4, 6, 8, 12)
 BUDGET_PARTS = (0.25, 0.35, 0.45, 0.6, 0.8)  # of the whole network; what is less than a search takes is left out
 THRESHOLDS = (0.2, 0.5, 0.8, 0.9)
@@ -68,7 +69,7 @@ class Report:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments, self.data = arguments, arguments.data
         self.limit = ["--first", str(arguments.first)] if arguments.first else []
-        self.engine = Engine(arguments.program, arguments.model)
+        self.engine = Engine(arguments.program, arguments.model, arguments.threads)
         self.model = model_directory.read(arguments.model)
         self.whole = self.engine.evaluate(self.data, *self.limit)
         self.sequential = self._sequential()
@@ -164,7 +165,8 @@ class Report:
         return (
             "\n## Top-down attention at a group\n\n"
             "The weight multiplies the features of the group, which its categories read. Recall of the group's pictures (the exact category first) / other\n"
-            "pictures whose first answer lies in the group, in percent. The share of the groups that gain: " + gain + ".\n\n"
+            "pictures whose first answer lies in the group, in percent, on the first "
+            f"{min(GROUP_PICTURES, len(self.whole.truth)):,} pictures. The share of the groups that gain: " + gain + ".\n\n"
             + table(["group", *(f"{weight:g}" for weight in WEIGHTS)], rows)
         )
 
@@ -312,11 +314,12 @@ class Report:
         return weight * (scores - bias) + bias
 
     def _group_at(self, path: str, places: Sequence[int], weight: float) -> tuple[float, float]:
-        scores = self.whole.scores.copy()
+        count = min(GROUP_PICTURES, len(self.whole.truth))
+        scores, truth = self.whole.scores[:count].copy(), self.whole.truth[:count]
         if weight != 1:
-            attended = self.engine.evaluate(self.data, *self.limit, "--categories", path, "--all-pictures", "--attention", f"{path}:{weight:g}")
-            scores[:, places] = attended.scores[:, places]
-        first, truth = scores.argmax(1), self.whole.truth
+            options = ["--first", str(count), "--categories", path, "--all-pictures", "--attention", f"{path}:{weight:g}"]
+            scores[:, places] = self.engine.evaluate(self.data, *options).scores[:, places]
+        first = scores.argmax(1)
         inside = np.isin(truth, places)
         return float((first[inside] == truth[inside]).mean()), float(np.isin(first[~inside], places).mean())
 
@@ -385,6 +388,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=Path("build/server/espalier"), help="the program (default: %(default)s)")
     parser.add_argument("--sequential", type=Path, help="model directory of a sequential network")
     parser.add_argument("--group", type=named, action="append", default=[], metavar="PATH=DIR", help="network for one group alone")
+    parser.add_argument("--threads", type=int, help="threads that compute (default: all CPUs)")
     parser.add_argument("--first", type=int, help="only so many pictures")
     Report(parser.parse_args()).write()
 
