@@ -111,9 +111,8 @@ static enum esp_status start(struct entry *entry, struct service *service, const
 static enum esp_status start_all(struct entries *entries, struct service *service, const struct trusted *trusted,
                                  struct esp_error *err)
 {
+    service->transport = &entries->main.transport;
     enum esp_status status = start(&entries->main, service, trusted, err);
-
-    service->transport = entries->main.transport;
     return status == ESP_OK && entries->two ? start(&entries->admin, service, trusted, err) : status;
 }
 

@@ -30,9 +30,10 @@ struct service {
     struct pool *pool;
     struct pace pace;
     struct metrics metrics;
-    struct log *log;             /* NULL for none */
-    struct transport *transport; /* what brings the requests; whoever starts it puts it here */
-    atomic_int state;            /* enum service_state */
+    struct log *log;                    /* NULL for none */
+    struct transport *const *transport; /* where what brings the requests will stand: set before it is started, as the
+                                           first request may come before the start is over */
+    atomic_int state;                   /* enum service_state */
 };
 
 /* Loads the networks and starts the instances; SERVICE_STARTING until service_ready. `settings` and `log` must outlive

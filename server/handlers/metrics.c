@@ -24,7 +24,7 @@ static void view_networks(struct repository *repository, struct network *const *
 
 static struct metrics_view view_of(struct service *service)
 {
-    struct transport_counts counts = transport_count(service->transport);
+    struct transport_counts counts = transport_count(*service->transport);
     const struct connection_counts *connections = &counts.connections;
 
     return (struct metrics_view){.route = routes_name,
