@@ -357,7 +357,7 @@ class Report:
         return engine
 
     def _cut_row(self, cut: Cut) -> list[str]:
-        shown = [cut.name, f"{cut.categories:g}", percent(cut.macs_excluded, 2), percent(cut.parameters_excluded, 2), percent(cut.time_saved), percent(cut.cutout_top), percent(cut.whole_top)]
+        shown = [cut.name, f"{cut.categories:.3g}", percent(cut.macs_excluded, 2), percent(cut.parameters_excluded, 2), percent(cut.time_saved), percent(cut.cutout_top), percent(cut.whole_top)]
         return shown + ([percent(cut.sequential_cutout_top), percent(cut.sequential_whole_top)] if self.sequential else [])
 
 
