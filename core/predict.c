@@ -55,7 +55,7 @@ static void softmax(struct esp_prediction *predictions, size_t count, double bes
 }
 
 /* A huge score makes exp() infinite or 0, and the chance 0 or 1: no other value that is no number comes in between. */
-static double confidence(const struct esp_calibration *calibration, float score)
+double esp_confidence(const struct esp_calibration *calibration, float score)
 {
     return 1 / (1 + exp(-(calibration->slope * (double)score + calibration->offset)));
 }
@@ -82,7 +82,7 @@ static void add_confidences(const struct esp_model *model, struct esp_prediction
     for (size_t i = 0; i < count; i++) {
         const struct esp_node_info *node = &model->nodes[predictions[i].node].info;
         predictions[i].confidence =
-            model->info.calibrated ? confidence(&node->calibration, predictions[i].score) : (double)NAN;
+            model->info.calibrated ? esp_confidence(&node->calibration, predictions[i].score) : (double)NAN;
     }
 }
 

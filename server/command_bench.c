@@ -5,7 +5,6 @@
 #include "server/config/values.h"
 #include "server/file.h"
 #include "server/models/model_choice.h"
-#include "server/problem.h"
 #include "server/spoken.h"
 
 #include <getopt.h>
@@ -120,20 +119,6 @@ static int fail(const struct esp_error *err)
     return err->status == ESP_ERROR_ARGUMENT ? 2 : 1;
 }
 
-static bool read_options(struct command *command)
-{
-    struct response response = {0};
-    char text[1024];
-    bool good = spoken_read(&command->spoken, &command->options, &response);
-
-    if (!good) {
-        problem_text(&response, text, sizeof text);
-        fprintf(stderr, "espalier bench: %s\n", text);
-    }
-    response_clear(&response);
-    return good;
-}
-
 /* The picture that was named, or the bundled one; without either there is none, which is no error. */
 static enum esp_status read_picture(struct command *command, struct esp_error *err)
 {
@@ -194,7 +179,7 @@ static int run(struct command *command)
         esp_cutout_create(&command->options.cutout, command->model, &err) != ESP_OK ||
         read_picture(command, &err) != ESP_OK)
         return fail(&err);
-    return read_options(command) ? measure(command) : 2;
+    return spoken_read(&command->spoken, &command->options, &err) == ESP_OK ? measure(command) : fail(&err);
 }
 
 int esp_command_bench(int argc, char **argv)

@@ -122,18 +122,6 @@ static void print_problem(const struct response *response)
     fprintf(stderr, "espalier classify: %s\n", text);
 }
 
-/* The options are those of the service, read by the same functions. */
-static bool read_options(struct command *command)
-{
-    struct response response = {0};
-    bool good = spoken_read(&command->spoken, &command->options, &response);
-
-    if (!good)
-        print_problem(&response);
-    response_clear(&response);
-    return good;
-}
-
 static void print_predictions(const struct command *command, const struct answer *answer)
 {
     int widest = 0;
@@ -266,8 +254,12 @@ static int classify_all(struct command *command, int count, char **paths)
 {
     int status = 0;
 
-    if (!read_options(command))
+    struct esp_error err = {0};
+
+    if (spoken_read(&command->spoken, &command->options, &err) != ESP_OK) {
+        fprintf(stderr, "espalier classify: %s\n", err.text);
         return 2;
+    }
     for (int i = 0; i < count; i++)
         status |= !classify(command, paths[i]);
     return status;

@@ -3,7 +3,6 @@
 #include "server/commands.h"
 #include "server/figures.h"
 #include "server/models/model_choice.h"
-#include "server/problem.h"
 #include "server/spoken.h"
 
 #include <getopt.h>
@@ -64,21 +63,6 @@ static int parse(struct command *command, int argc, char **argv)
     return command->export.directory ? -1 : wrong("say by -o where the cutout is to be written");
 }
 
-/* The categories are those of the service, read by the same functions. */
-static bool read_categories(struct command *command)
-{
-    struct response response = {0};
-    char text[1024];
-    bool good = spoken_read(&command->spoken, &command->options, &response);
-
-    if (!good) {
-        problem_text(&response, text, sizeof text);
-        fprintf(stderr, "espalier cutout: %s\n", text);
-    }
-    response_clear(&response);
-    return good;
-}
-
 static void print_row(const char *what, uint64_t part, uint64_t whole)
 {
     char of_part[FIGURE_MAX], of_whole[FIGURE_MAX];
@@ -112,9 +96,8 @@ static int export(struct command *command)
     struct esp_exported exported;
     struct esp_error err = {0};
 
-    if (!read_categories(command))
-        return 2;
-    if (esp_cutout_export(command->options.cutout, &command->export, &exported, &err) != ESP_OK)
+    if (spoken_read(&command->spoken, &command->options, &err) != ESP_OK ||
+        esp_cutout_export(command->options.cutout, &command->export, &exported, &err) != ESP_OK)
         return fail(&err);
     print_written(command, &exported);
     return 0;

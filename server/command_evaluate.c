@@ -8,7 +8,6 @@
 #include "server/evaluate/run.h"
 #include "server/evaluate/sweep.h"
 #include "server/models/model_choice.h"
-#include "server/problem.h"
 #include "server/spoken.h"
 
 #include <getopt.h>
@@ -163,20 +162,6 @@ static int fail(const struct esp_error *err)
     return err->status == ESP_ERROR_ARGUMENT ? 2 : 1;
 }
 
-static bool read_options(struct command *command)
-{
-    struct response response = {0};
-    char text[1024];
-    bool good = spoken_read(&command->spoken, &command->options, &response);
-
-    if (!good) {
-        problem_text(&response, text, sizeof text);
-        fprintf(stderr, "espalier evaluate: %s\n", text);
-    }
-    response_clear(&response);
-    return good;
-}
-
 static enum esp_status prepare(struct command *command, struct esp_error *err)
 {
     size_t categories = esp_model_info(command->model)->categories;
@@ -277,9 +262,9 @@ static int run(struct command *command)
     if (model_choice_load(&command->choice, &command->model, directory, &err) != ESP_OK ||
         esp_cutout_create(&command->options.cutout, command->model, &err) != ESP_OK)
         return fail(&err);
-    if (!read_options(command))
-        return 2;
-    return prepare(command, &err) == ESP_OK ? evaluate(command) : fail(&err);
+    if (spoken_read(&command->spoken, &command->options, &err) != ESP_OK || prepare(command, &err) != ESP_OK)
+        return fail(&err);
+    return evaluate(command);
 }
 
 int esp_command_evaluate(int argc, char **argv)

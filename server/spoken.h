@@ -15,7 +15,8 @@ struct spoken {
 /* The last one wins, as flags do. Both texts have to live on. */
 void spoken_say(struct spoken *spoken, const char *name, const char *value);
 
-/* Sets the options and closes their cutout. false: what is wrong stands in `response`. */
-bool spoken_read(const struct spoken *spoken, struct options *options, struct response *response);
+/* Sets the options and closes their cutout. ESP_ERROR_ARGUMENT: what is wrong, in the words that a request would get.
+ */
+enum esp_status spoken_read(const struct spoken *spoken, struct options *options, struct esp_error *err);
 
 #endif

@@ -14,6 +14,9 @@ struct esp_prediction {
                            calibrated */
 };
 
+/* What `confidence` of a prediction is: of a category of a calibrated network, by its score. 0 or 1 for huge scores. */
+double esp_confidence(const struct esp_calibration *calibration, float score);
+
 /* Writes the `top` best categories of a job that has run, best first; equal scores in the order of the tree.
  * `predictions` has room for cutout cost.categories entries (they are used as scratch), whatever `top` is. Returns how
  * many are valid: the smaller of `top` and the number of categories that ran. Allocates nothing. */

@@ -1,5 +1,7 @@
 #include "server/evaluate/statistics.h"
 
+#include "espalier/predict.h"
+
 #include <math.h>
 
 static const double confidence_limits[CONFIDENCE_LIMITS] = {0.2, 0.5, 0.8, 0.9};
@@ -129,9 +131,8 @@ void statistics_probability(const struct evaluation *evaluation, struct calibrat
 
 static double confidence(const struct evaluation *evaluation, size_t category, float score)
 {
-    const struct esp_calibration *fit =
-        &esp_model_node(evaluation->model, esp_model_category_node(evaluation->model, category))->calibration;
-    return 1 / (1 + exp(-(fit->slope * (double)score + fit->offset)));
+    size_t node = esp_model_category_node(evaluation->model, category);
+    return esp_confidence(&esp_model_node(evaluation->model, node)->calibration, score);
 }
 
 struct counts {

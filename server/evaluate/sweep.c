@@ -1,7 +1,6 @@
 #include "server/evaluate/sweep.h"
 
 #include "espalier/limits.h"
-#include "server/problem.h"
 #include "server/spoken.h"
 
 #include <math.h>
@@ -53,19 +52,16 @@ static enum esp_status make_cutout(const esp_model *model, const char *nodes, co
 {
     struct options options = {0};
     struct spoken spoken = {0};
-    struct response response = {0};
-    char *text = attention_text(attention, nodes, weight), fault[ESP_ERROR_TEXT];
+    struct esp_error fault = {0};
+    char *text = attention_text(attention, nodes, weight);
     enum esp_status status = text ? esp_cutout_create(&options.cutout, model, err) : no_memory(err);
 
     if (status == ESP_OK) {
         spoken_say(&spoken, "categories", nodes);
         spoken_say(&spoken, "attention", text);
-        if (!spoken_read(&spoken, &options, &response)) {
-            problem_text(&response, fault, sizeof fault);
-            status = esp_fail(err, ESP_ERROR_ARGUMENT, "--attention-sweep: %.400s", fault);
-        }
+        if (spoken_read(&spoken, &options, &fault) != ESP_OK)
+            status = esp_fail(err, fault.status, "--attention-sweep: %.400s", fault.text);
     }
-    response_clear(&response);
     free(text);
     if (status == ESP_OK)
         *cutout = options.cutout;

@@ -17,32 +17,18 @@ from typing import Any
 import numpy as np
 
 from . import model_directory, safetensors_file
+from .description import conv, residual
 
 NAME = "tiny-imagenet-200"
 VERSION = "1"
 
 
-def _conv(name: str, out: int, stride: int = 1, activation: str = "relu") -> dict[str, Any]:
-    layer: dict[str, Any] = {"op": "conv", "name": name, "out": out, "kernel": 3}
-    if stride != 1:
-        layer["stride"] = stride
-    layer["padding"] = 1
-    if activation != "none":
-        layer["activation"] = activation
-    return layer
-
-
-def _residual(name: str, channels: int) -> dict[str, Any]:
-    body = [_conv("conv1", channels), _conv("conv2", channels, activation="none")]
-    return {"op": "residual", "name": name, "activation": "relu", "body": body}
-
-
 # The layers of a node by its depth: trunk, realm, group, category.
 LAYERS_BY_DEPTH = (
-    [_conv("conv1", 24, stride=2), _residual("res1", 24), _conv("conv2", 48, stride=2), _residual("res2", 48)],
-    [_conv("conv1", 96, stride=2), _residual("res1", 96)],
-    [_conv("conv1", 64), _conv("conv2", 64)],
-    [_conv("conv1", 12)],
+    [conv("conv1", 24, stride=2), residual("res1", 24), conv("conv2", 48, stride=2), residual("res2", 48)],
+    [conv("conv1", 96, stride=2), residual("res1", 96)],
+    [conv("conv1", 64), conv("conv2", 64)],
+    [conv("conv1", 12)],
 )
 
 

@@ -68,6 +68,23 @@ def parse_tree(description: Mapping[str, Any]) -> Node:
     return trunk
 
 
+def conv(name: str, out: int, stride: int = 1, activation: str = "relu") -> Layer:
+    """A convolution of 3 x 3 that keeps the size, divided by its stride, as model.json has it."""
+    layer: Layer = {"op": "conv", "name": name, "out": out, "kernel": 3}
+    if stride != 1:
+        layer["stride"] = stride
+    layer["padding"] = 1
+    if activation != "none":
+        layer["activation"] = activation
+    return layer
+
+
+def residual(name: str, channels: int) -> Layer:
+    """Two such convolutions beside their input."""
+    body = [conv("conv1", channels), conv("conv2", channels, activation="none")]
+    return {"op": "residual", "name": name, "activation": "relu", "body": body}
+
+
 def input_shape(description: Mapping[str, Any]) -> Shape:
     """Channels, height and width of the network's input."""
     return tuple(description["input"][member] for member in ("channels", "height", "width"))

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .description import ID
+from .description import ID, conv, residual
 from .model_directory import format_json
 from .pictures import ENDINGS
 
@@ -35,13 +35,13 @@ def taxonomy(folder: Path) -> dict[str, Any]:
 
 def layers(size: int) -> dict[str, Any]:
     """Layers for pictures of `size` pixels: halved until about 8 × 8 are left."""
-    trunk = [_conv("conv1", 16, 2), _residual("res1", 16)]
+    trunk = [conv("conv1", 16, 2), residual("res1", 16)]
     width = 16
     while size > 32:
         size, width = size // 2, width + 16
-        trunk += [_conv(f"conv{width // 16}", width, 2), _residual(f"res{width // 16}", width)]
-    inner = [_conv("conv1", 2 * width, 2), _residual("res1", 2 * width)]
-    return {"trunk": trunk, "inner": [inner, [_conv("conv1", 2 * width)]], "leaf": [_conv("conv1", 12)]}
+        trunk += [conv(f"conv{width // 16}", width, 2), residual(f"res{width // 16}", width)]
+    inner = [conv("conv1", 2 * width, 2), residual("res1", 2 * width)]
+    return {"trunk": trunk, "inner": [inner, [conv("conv1", 2 * width)]], "leaf": [conv("conv1", 12)]}
 
 
 def recipe(name: str, size: int) -> dict[str, Any]:
@@ -58,20 +58,6 @@ def _node(folder: Path) -> dict[str, Any] | None:
     if not any(path.suffix.lower() in ENDINGS for path in folder.iterdir()):
         return None
     return {**node, "id": folder.name} if ID.fullmatch(folder.name) and folder.name != node["name"] else node
-
-
-def _conv(name: str, out: int, stride: int = 1, activation: str = "relu") -> dict[str, Any]:
-    layer: dict[str, Any] = {"op": "conv", "name": name, "out": out, "kernel": 3}
-    if stride != 1:
-        layer["stride"] = stride
-    layer["padding"] = 1
-    if activation != "none":
-        layer["activation"] = activation
-    return layer
-
-
-def _residual(name: str, channels: int) -> dict[str, Any]:
-    return {"op": "residual", "name": name, "activation": "relu", "body": [_conv("conv1", channels), _conv("conv2", channels, activation="none")]}
 
 
 def main() -> None:
