@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 
@@ -28,12 +29,31 @@ class Busy:
 
     def occupy(self, count):
         """Sends `count` slow requests at once: one runs, the others wait, for as long as that takes."""
-        def send():
-            try:
-                self.answers.append(self.daemon.classify(self.photo))
-            except (OSError, http.client.HTTPException):
-                pass  # the daemon is gone: the test knows whether it may be
-
-        self.threads = [threading.Thread(target=send) for _ in range(count)]
+        self.threads = [threading.Thread(target=self._send) for _ in range(count)]
         for thread in self.threads:
             thread.start()
+
+    @contextlib.contextmanager
+    def kept_busy(self, count):
+        """`count` senders of slow requests, one after the other, until the block ends."""
+        over = threading.Event()
+
+        def send_on():
+            while not over.is_set():
+                self._send()
+
+        self.threads = [threading.Thread(target=send_on) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in self.threads:
+                thread.join()
+
+    def _send(self):
+        try:
+            self.answers.append(self.daemon.classify(self.photo))
+        except (OSError, http.client.HTTPException):
+            pass  # the daemon is gone, or refused before it had the body: the test knows whether it may
