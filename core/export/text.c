@@ -36,14 +36,14 @@ static void append_string(struct esp_text *text, const char *string)
     append(string, strlen(string), text);
 }
 
-/* The fewest digits that read back as the same number. */
+/* The fewest digits that read back as the same number; for 10 not as 1e1. */
 static size_t digits(double number)
 {
     char written[32];
 
     for (int count = 1; count < 17; count++) {
         snprintf(written, sizeof written, "%.*g", count, number);
-        if (strtod(written, NULL) == number)
+        if (strtod(written, NULL) == number && !strstr(written, "e+"))
             return (size_t)count;
     }
     return 17;

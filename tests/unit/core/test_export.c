@@ -1,5 +1,6 @@
 /* Cutouts as networks of their own: the same bits on every kernel set, nothing lost, and nothing left where it fails.
  */
+#include "core/export/text.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "espalier/export.h"
@@ -213,6 +214,23 @@ static void check_same_file(const char *one, const char *other, const char *name
     free(bytes);
     free(others);
 }
+
+/* Numbers as Python writes them. */
+START_TEST(test_numbers)
+{
+    static const char *const same[] = {"[1, -10.0, 100.0, 0.1, 0.00015, 393786448.0]\n", "[0.7001, -9.4378]\n", NULL};
+
+    for (const char *const *line = same; *line; line++) {
+        struct esp_text text = {0};
+        json_t *value = json_loads(*line, 0, NULL);
+        esp_text_json(&text, value);
+        ck_assert_uint_eq(text.length, strlen(*line));
+        ck_assert_mem_eq(text.bytes, *line, text.length);
+        esp_free(text.bytes);
+        json_decref(value);
+    }
+}
+END_TEST
 
 /* All of a network, written anew: what its exporter in Python had written, to the last byte. */
 START_TEST(test_all_is_a_copy)
@@ -458,6 +476,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_bits_of_small_networks);
     tcase_add_test(tests, test_bits_of_the_bundled_network);
+    tcase_add_test(tests, test_numbers);
     tcase_add_test(tests, test_all_is_a_copy);
     tcase_add_test(tests, test_a_cutout_of_a_cutout);
     tcase_add_test(tests, test_tensors_keep_their_bytes);
