@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -18,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon import BINARY, ROOT, SHARED
+import reference
+from daemon import BINARY, ROOT
 from models import SMALL, calibrated_trunk, leaves, make_network
 from pictures import jpeg, scene
+from reference import needs_reference
 
 EACH = 5
 PATHS = [path for path, _ in leaves(calibrated_trunk())]
-REFERENCE = SHARED / "reference"
-VALIDATION = SHARED / "data" / "tiny-imagenet" / "val.tar.gz"
 
 
 def evaluate(*arguments, **options):
@@ -449,15 +448,13 @@ def test_names_in_archives(small, data, tmp_path):
     assert not list(tmp_path.parent.glob("alone"))  # nothing is unpacked
 
 
-@pytest.mark.skipif(not (REFERENCE.exists() and VALIDATION.exists()), reason="the reference network's data is not on this machine")
+@needs_reference
 def test_the_reference(tmp_path):
     """At least 490 of the first 500 first answers are those of the reference network in PyTorch."""
-    subprocess.run([sys.executable, "-m", "espalier_models.convert_reference", "--reference", REFERENCE, "--output", tmp_path / "model",
-                    "--dtype", "f16"], cwd=ROOT / "deploy" / "models", check=True, timeout=300)
-    scores = Scores(tmp_path, VALIDATION, "--model", tmp_path / "model", "--first", 500)
-    rows = [line.split("\t") for line in (REFERENCE / "val_first_500.tsv").read_text().splitlines()[1:]]
+    model = reference.model_directory(tmp_path / "model")
+    scores, rows = Scores(tmp_path, reference.VALIDATION, "--model", model, "--first", 500), reference.first_500()
     assert [[name, truth] for name, truth, _ in rows] == [list(pair) for pair in zip(scores.names, scores.truths)]
-    paths = [path for path, _ in leaves(json.loads((tmp_path / "model" / "model.json").read_text())["trunk"])]
+    paths = [path for path, _ in leaves(json.loads((model / "model.json").read_text())["trunk"])]
     same = sum(answer == row[2] for answer, row in zip(scores.answers(paths), rows))
     assert same >= 490
     right = sum(row[1] == row[2] for row in rows)

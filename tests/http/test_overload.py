@@ -13,7 +13,8 @@ from busy import Busy
 from daemon import Daemon, status_of
 from pictures import jpeg, scene
 
-WHOLE = bundled.WHOLE.macs  # one category takes a tenth of it or so
+WHOLE = bundled.WHOLE.macs
+FIT = WHOLE // bundled.TABBY.macs  # so many requests for one category
 PLAIN = {"kernels": "plain", "instances": 1, "batch": 1}
 
 
@@ -45,19 +46,19 @@ def wait_for(what, seconds=60):
 # ---- bounds ----
 
 def test_the_queue_is_bounded_in_macs(picture):
-    """There is room for one whole network, or for six categories."""
+    """There is room for one whole network, or for as many single categories as its MACs are worth."""
     with Busy(queue_macs=WHOLE) as busy:
         busy.occupy(1)
         busy.daemon.wait_for_metric("espalier_instances_busy", 1)
-        small = [sent(busy.daemon, picture, "?categories=tabby") for _ in range(6)]
-        busy.daemon.wait_for_metric("espalier_queue_depth", 6)
+        small = [sent(busy.daemon, picture, "?categories=tabby") for _ in range(FIT)]
+        busy.daemon.wait_for_metric("espalier_queue_depth", FIT)
         refused = busy.daemon.classify(picture)
         assert refused.status == 429 and refused.json["retry_after_ms"] > 0
         assert int(refused.headers["retry-after"]) * 1000 >= refused.json["retry_after_ms"]
-        assert busy.daemon.classify(picture, "?categories=tabby").status == 429  # the seventh
+        assert busy.daemon.classify(picture, "?categories=tabby").status == 429  # one too many
         assert rejected(busy.daemon, "queue_macs") == 2 and rejected(busy.daemon, "queue_full") == 0
         assert busy.daemon.get("/healthz").status == 200
-        assert [status_of(connection.recv(65536)) for connection in small] == [200] * 6
+        assert [status_of(connection.recv(65536)) for connection in small] == [200] * FIT
         for connection in small:
             connection.close()
 

@@ -1,21 +1,17 @@
-"""The first 500 images of val.tar.gz through HTTP: at least 490 first answers equal those of the reference network."""
+"""The first 500 images of val.tar.gz through HTTP: at least 490 first answers equal those of the reference network in PyTorch."""
 
 import tarfile
 
-import pytest
-
-from daemon import SHARED
-
-LIST = SHARED / "reference" / "val_first_500.tsv"
-IMAGES = SHARED / "data" / "tiny-imagenet" / "val.tar.gz"
+import reference
+from daemon import Daemon
+from reference import needs_reference
 
 
-@pytest.mark.skipif(not (LIST.exists() and IMAGES.exists()), reason="the reference network's data is not on this machine")
-def test_first_500_answers(daemon):
-    rows = [line.split("\t") for line in LIST.read_text().splitlines()[1:]]
-    expected = {name: predicted for name, _, predicted in rows}
+@needs_reference
+def test_first_500_answers(tmp_path):
+    expected = {name: predicted for name, _, predicted in reference.first_500()}
     same = seen = 0
-    with tarfile.open(IMAGES) as archive:
+    with Daemon(model=reference.model_directory(tmp_path / "reference")) as daemon, tarfile.open(reference.VALIDATION) as archive:
         for member in archive:
             if member.name not in expected:
                 continue
