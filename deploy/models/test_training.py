@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from espalier_models import calibration, model_directory, pictures, recipe, safetensors_file, train
+from espalier_models import calibration, imitate, model_directory, pictures, recipe, safetensors_file, train
 from espalier_models.branch_choice import BranchChoice
 from espalier_models.description import DescriptionError, input_shape, parse_tree
 from espalier_models.network import Network
@@ -392,6 +392,61 @@ class Training(Folder):
         printed = self.train("--start", str(self.folder / "first"), training=settings)
         self.assertIn("0 tensors are new", printed)
         self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
+
+    def test_learns_from_a_teacher(self) -> None:
+        """Where the pictures' labels are wrong half of the time, what a teacher says keeps the network right."""
+        self.pictures(12)
+        self.train(training={"epochs": 6})
+        (self.folder / "run").rename(self.folder / "teacher")
+        for number in range(0, 12, 2):
+            here, there = (self.folder / "pictures" / name / f"{number}.png" for name in ("red", "blue"))
+            here.rename(self.folder / "kept.png"), there.rename(here), (self.folder / "kept.png").rename(there)
+        settings = {"epochs": 20, "norm": "none", "optimiser": "adamw", "learning_rate": 0.01, "branches": {"likely": 1, "random": 1}}
+        found = {}
+        for weight in (0.0, 20.0):
+            training = {**settings, "distillation": {"weight": weight, "temperature": 2.0}}
+            self.train("--teacher", str(self.folder / "teacher" / "model"), training=training)
+            model = model_directory.read(self.folder / "run" / "model")
+            (self.folder / "run").rename(self.folder / f"run{weight}")
+            found[weight] = self.distance(model, model_directory.read(self.folder / "teacher" / "model"))
+        self.assertLess(found[20.0], found[0.0] / 2, found)
+
+    def distance(self, model: model_directory.Model, teacher: model_directory.Model) -> float:
+        """Between the probabilities that two networks give to noisy pictures of the colours."""
+        noise = np.random.RandomState(5).normal(0, 30, (len(COLOURS), 32, 32, 3))
+        pixels = np.clip(noise + np.array(list(COLOURS.values()))[:, None, None], 0, 255).astype(np.uint8)
+        with torch.no_grad():
+            one, other = (network.run(network.normalise(pixels)).categories.softmax(1) for network in map(Network, (model, teacher)))
+        return float((one - other).abs().mean())
+
+    def test_a_teacher_has_the_same_categories_in_the_same_groups(self) -> None:
+        self.pictures(2)
+        flat = {**json.loads(self.recipe_file().read_text()), "flat": True, "layers": {"trunk": [CONV], "leaf": []}}
+        (self.folder / "recipe.json").write_text(json.dumps(flat))
+        other = recipe.read(self.folder / "recipe.json")
+        tensors = random_network(other, "none").export()
+        model_directory.write(self.folder / "flat", other.description, tensors, {})
+        with self.assertRaisesRegex(DescriptionError, "same groups"):
+            self.train("--teacher", str(self.folder / "flat"))
+
+    def test_a_slimmer_trunk_learns_to_imitate(self) -> None:
+        data = self.pictures(8)
+        plan = self.plan(trunk=[CONV, residual(6)])
+        network = random_network(plan, "none")
+        model_directory.write(self.folder / "teacher", plan.description, network.export(), {})
+        command = ["imitate", "--recipe", str(self.recipe_file(trunk=[CONV, residual(3)])), "--teacher", str(self.folder / "teacher"),
+                   "--data", str(data), "--output"]
+        missed = {}
+        for minutes in (1e-9, 0.1):
+            output = self.folder / f"start{minutes}"
+            with mock.patch.object(sys, "argv", [*command, str(output), "--minutes", str(minutes)]), contextlib.redirect_stdout(io.StringIO()):
+                imitate.main()
+            slim = TreeNetwork(model_directory.read(output).trunk, (3, 32, 32), "none")
+            slim.take_over(model_directory.read(output).tensors)
+            with torch.no_grad():
+                outputs = [each.segments["trunk"].layers(torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))) for each in (slim, network)]
+            missed[minutes] = float((outputs[0] - outputs[1]).square().mean())
+        self.assertLess(missed[0.1], missed[1e-9] / 2)
 
     def test_trains_in_bf16(self) -> None:
         self.pictures(12)

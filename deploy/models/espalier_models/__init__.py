@@ -8,6 +8,8 @@ Making networks:
     pictures            labelled pictures, and how they are varied
     tree_network        a tree network that can be trained
     branch_choice       which branches a picture runs in training, where not all of them
+    distillation        what a trained network says, as something to learn from
+    imitate             teaches a slimmer trunk to put out what a trained one does
     train               the training
     calibration         what a score says about the chance that the picture shows the category
     export              a trained network as a model directory

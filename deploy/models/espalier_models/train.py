@@ -7,6 +7,7 @@ network stands in run/model as a model directory that the engine serves, calibra
 export). A line of progress tells the rate and the time that remains.
 
     --start DIR       begin with the weights of a model directory (norm "none"; see TreeNetwork.take_over)
+    --teacher DIR     learn what a trained network says, beside what is true (see distillation)
     --only BRANCH     train the categories of one branch of the taxonomy only
     --finish          no more training: export what the checkpoint has
     --minutes M       the schedule follows the clock, not the epochs: it ends M minutes of training from the start
@@ -35,6 +36,7 @@ from torch.nn import functional
 from . import export, model_directory, pictures, recipe
 from .branch_choice import BranchChoice
 from .description import Node, input_shape, nodes, parse_tree
+from .distillation import Teacher
 from .pictures import Pictures
 from .tree_network import Scores, TreeNetwork
 
@@ -103,6 +105,7 @@ class Trainer:
         self.normalise, self.loss = Normaliser(plan.description, self.device), Loss(self.network, settings)
         self.optimiser = self._optimiser()
         self.choice = self._choice()
+        self.teacher = Teacher(arguments.teacher, trunk, self.shape, settings["distillation"], self.device) if arguments.teacher else None
         self.step, self.seconds = 0, 0.0
         self.steps_per_epoch = len(train) // settings["batch"]
         self.generator = torch.Generator().manual_seed(settings["seed"])
@@ -184,6 +187,8 @@ class Trainer:
         with self._precision():
             scores = self.network(inputs, wanted)
         loss = self.loss(scores, truth.to(self.device), correction)
+        if self.teacher:
+            loss = loss + self.teacher.loss(inputs, wanted, scores)
         self._set_rate()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -334,6 +339,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or archives of LABEL/PICTURE")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the network")
     parser.add_argument("--start", type=Path, help="model directory to start from")
+    parser.add_argument("--teacher", type=Path, help="model directory of the network to learn from")
     parser.add_argument("--only", metavar="BRANCH", help="only the categories of this branch")
     parser.add_argument("--minutes", type=float, help="train for so long, instead of the recipe's epochs")
     parser.add_argument("--finish", action="store_true", help="export what the checkpoint has")

@@ -37,7 +37,9 @@ ACTIVATIONS = {
     "silu": functional.silu,
     "hard_swish": functional.hardswish,
 }
-NEW_HEAD_WEIGHT = 0.01  # of channels that a trained network did not have: close to no effect, and yet a gradient
+# Of a leaf's channels that a trained network did not have: their head's weight, and what their convolution is multiplied
+# by. Close to no effect, and yet a gradient at both.
+NEW_HEAD_WEIGHT, NEW_CHANNELS = 0.3, 1 / 30
 
 
 class Scores(NamedTuple):
@@ -186,14 +188,16 @@ class TreeNetwork(nn.Module):
     @torch.no_grad()
     def take_over(self, tensors: Mapping[str, np.ndarray]) -> list[str]:
         """Starts from the weights of a trained network (norm "none" only). A tensor goes to the one of its name. Where this
-        network is narrower in the middle of a residual, the strongest channels are kept; where it is wider, the new
-        channels start as they were, behind weights near nothing; a residual that the other network lacks starts as the
-        identity. Returns the names of what was new."""
+        network is narrower in the middle of a residual, the strongest channels are kept; where it is wider, the new channels
+        start as they were, behind weights of nothing (of a leaf, near nothing themselves); a residual that the other network
+        lacks starts as the identity. Returns the names of what was new."""
         tensors = _with_narrow_residuals(dict(tensors), {name: part.shape for name, part in self._tensors()})
-        ends = set(_residual_ends(self.trunk))
+        ends, last = set(_residual_ends(self.trunk)), set(_leaf_ends(self.trunk))
         new: list[str] = []
         for name, part in self._tensors():
             if name in tensors:
+                if name in last:
+                    part.mul_(NEW_CHANNELS)
                 _copy_overlap(part, torch.from_numpy(np.ascontiguousarray(tensors[name])), name.endswith("head.weight"))
             else:
                 new.append(name)
@@ -330,6 +334,14 @@ def _residual_ends(trunk: Node) -> Iterator[str]:
         for layer in node.layers:
             if layer["op"] == "residual" and layer["body"][-1]["op"] == "conv":
                 yield f"{node.path}:{layer['name']}.{layer['body'][-1]['name']}.weight"
+
+
+def _leaf_ends(trunk: Node) -> Iterator[str]:
+    """Weights and biases of the last convolution of each leaf, which its head reads."""
+    for node in nodes(trunk):
+        if not node.children and node.layers and node.layers[-1]["op"] == "conv":
+            for kind in ("weight", "bias"):
+                yield f"{node.path}:{node.layers[-1]['name']}.{kind}"
 
 
 def _with_narrow_residuals(
