@@ -20,6 +20,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -258,7 +259,6 @@ class Report:
 
     def cut(self, name: str, sets: Sequence[Sequence[int]]) -> Cut:
         found: list[list[float]] = []
-        whole_time = self._whole_time()
         for places in sets:
             paths = [self.engine.categories[place] for place in places]
             cost = self.engine.cost([name] if name in self.below else paths)
@@ -267,7 +267,7 @@ class Report:
             if self.sequential:
                 sequential = [self._top_of(self.sequential_scores, places, places), self._top_of(self.sequential_scores, places, None)]
             found.append([
-                len(places), 1 - cost["macs"] / cost["macs_full"], 1 - cost["parameters"] / cost["parameters_full"], 1 - time / whole_time,
+                len(places), 1 - cost["macs"] / cost["macs_full"], 1 - cost["parameters"] / cost["parameters_full"], 1 - time / self._whole_time,
                 self._top_of(self.whole, places, places), self._top_of(self.whole, places, None), *sequential,
             ])  # fmt: skip
         return Cut(name, *np.mean(found, axis=0).tolist())
@@ -340,10 +340,9 @@ class Report:
         random = np.random.RandomState(size)
         return [np.sort(random.choice(len(self.engine.categories), size, replace=False)) for _ in range(DRAWS)]
 
+    @cached_property
     def _whole_time(self) -> float:
-        if not hasattr(self, "_whole_ms"):
-            self._whole_ms = self.engine.time_ms([])
-        return self._whole_ms
+        return self.engine.time_ms([])
 
     def _sequential(self) -> Engine | None:
         if not self.arguments.sequential:
