@@ -85,7 +85,9 @@ class Folder(unittest.TestCase):
 
     def train(self, *arguments: str, training: dict[str, Any] | None = None, **parts: Any) -> str:
         """Runs the command; returns what it printed."""
-        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2, **(training or {})}, **parts)
+        return self.follow(self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2, **(training or {})}, **parts), *arguments)
+
+    def follow(self, path: Path, *arguments: str) -> str:
         command = ["train", "--recipe", str(path), "--data", str(self.folder / "pictures"), "--output", str(self.folder / "run")]
         printed = io.StringIO()
         with mock.patch.object(sys, "argv", [*command, "--threads", "1", *arguments]), contextlib.redirect_stdout(printed):
@@ -393,6 +395,22 @@ class Training(Folder):
         self.assertIn("0 tensors are new", printed)
         self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
 
+    def test_mixes_in_where_it_began(self) -> None:
+        self.pictures(6)
+        self.train(training={"epochs": 1})
+        (self.folder / "run").rename(self.folder / "first")
+        settings = {"epochs": 8, "norm": "none", "optimiser": "adamw", "learning_rate": 0.01}
+        found = {}
+        for share in (0.0, 0.25, 1.0):
+            self.train("--start", str(self.folder / "first" / "model"), training={**settings, "start_share": share})
+            found[share] = model_directory.read(self.folder / "run" / "model").tensors
+            (self.folder / "run").rename(self.folder / f"run{share}")
+        for name, array in found[0.25].items():
+            np.testing.assert_allclose(array, 0.75 * found[0.0][name] + 0.25 * found[1.0][name], rtol=2e-3, atol=2e-3, err_msg=name)
+        first = model_directory.read(self.folder / "first" / "model").tensors
+        self.assertTrue(all(np.array_equal(found[1.0][name], array) for name, array in first.items()))
+        self.assertTrue(any(np.abs(found[0.0][name] - array).max() > 0.02 for name, array in first.items()))
+
     def test_learns_from_a_teacher(self) -> None:
         """Where the pictures' labels are wrong half of the time, what a teacher says keeps the network right."""
         self.pictures(12)
@@ -468,6 +486,15 @@ class Training(Folder):
         self.assertEqual([child["name"] for child in plan.description["trunk"]["children"]], list(COLOURS))
         network = random_network(plan, "batch")
         self.assertEqual(network(torch.zeros(2, 3, 32, 32)).categories.shape, (2, 5))
+
+    def test_a_sequential_network_is_trained_and_exported(self) -> None:
+        self.pictures(12)
+        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2})
+        path.write_text(json.dumps({**json.loads(path.read_text()), "flat": True, "layers": {"trunk": [CONV, residual(4)], "leaf": []}}))
+        self.follow(path)
+        scores = safetensors_file.read(self.folder / "run" / "golden" / "golden.safetensors")
+        self.assertEqual(scores["inner_scores"].shape[1], 0)
+        self.assertEqual(len(model_directory.read(self.folder / "run" / "model").trunk.children), 5)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def golden_scores(model: Model, inputs: torch.Tensor, attention: Mapping[str, fl
     with torch.no_grad():
         scores = _all_scores(Network(model), inputs, attention)
         precise = _all_scores(Network(model, torch.float64), inputs, attention)
-    distance = max(float(np.abs(scores[name] - precise[name]).max()) for name in scores)
+    distance = max(float(np.abs(scores[name] - precise[name]).max(initial=0)) for name in scores)
     print(f"{model.description['name']}: FP32 is at most {distance:.2g} from FP64")
     return scores
 

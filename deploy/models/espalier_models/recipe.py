@@ -43,6 +43,7 @@ TRAINING = {
     "inner_loss": [0.1, 0.3],  # weight of the loss at the inner heads of each depth, beside 1 at the leaves
     "distillation": {"weight": 1.0, "temperature": 2.0},  # where there is a teacher
     "average": 0.999,  # the network that is kept is a running mean of the trained one; this much stays at each step
+    "start_share": 0.0,  # of the weights at the beginning in those that are kept at the end: for a start from a trained network
     "sizes": [[1.0, 1.0]],  # until this part of the training, at this part of the picture's size
     "branches": None,  # or {"likely": 4, "random": 1}: each picture runs its own bouquet, and so many others
     "held_out": 0.05,  # the part of the training pictures that is only measured on, and calibrated with

@@ -107,6 +107,7 @@ class Trainer:
         self.choice = self._choice()
         self.teacher = Teacher(arguments.teacher, trunk, self.shape, settings["distillation"], self.device) if arguments.teacher else None
         self.step, self.seconds = 0, 0.0
+        self.begun: dict[str, torch.Tensor] | None = None  # the weights at the beginning, where they are to be mixed in
         self.steps_per_epoch = len(train) // settings["batch"]
         self.generator = torch.Generator().manual_seed(settings["seed"])
         self.checkpoint = arguments.output / "checkpoint.pt"
@@ -121,6 +122,7 @@ class Trainer:
             new = self.network.take_over(model_directory.read(self.arguments.start).tensors)
             print(f"starts from {self.arguments.start}, {len(new)} tensors are new", flush=True)
         self.kept.load_state_dict(self.network.state_dict())
+        self.begun = self._copy() if self.settings["start_share"] else None
         if self.choice:
             self._look_around()
             self.save()
@@ -156,6 +158,7 @@ class Trainer:
         state = {
             "network": self.network.state_dict(),
             "kept": self.kept.state_dict(),
+            "begun": self.begun,
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "choice": self.choice.mass.half() if self.choice else None,
@@ -166,10 +169,21 @@ class Trainer:
         torch.save(state, unfinished)
         unfinished.replace(self.checkpoint)
 
+    @torch.no_grad()
+    def mix_in_start(self) -> None:
+        """Puts what is kept on the line between where the training ended and where it began (Wortsman et al., arXiv 2109.01903)."""
+        if self.begun is not None:
+            for name, part in self.kept.named_parameters():
+                part.lerp_(self.begun[name], self.settings["start_share"])
+
+    def _copy(self) -> dict[str, torch.Tensor]:
+        return {name: part.detach().clone() for name, part in self.network.named_parameters()}
+
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location="cpu")
         self.network.load_state_dict(state["network"])
         self.kept.load_state_dict(state["kept"])
+        self.begun = state["begun"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.step, self.seconds = state["step"], state["seconds"]
@@ -325,6 +339,7 @@ def main() -> None:
         trainer.run_epoch(line)
         trainer.save()
         print(f"epoch {trainer.epochs():.2f}: top-1 of the pictures held out {measure(trainer, held_out)[1]:.2f} %", flush=True)
+    trainer.mix_in_start()
     scores, _ = measure(trainer, held_out)
     export.finish(arguments.output / "model", plan, trainer.kept, scores, held_out)
 
