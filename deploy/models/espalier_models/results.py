@@ -251,7 +251,7 @@ class Report:
             return ""
         return (
             "\n## A cutout beside a network for its group alone\n\n"
-            "A sequential network of the cutout's MACs, trained by the same recipe on the pictures of the group alone, from the beginning.\n\n"
+            "A sequential network of about the cutout's MACs, trained from the beginning on the pictures of the group alone.\n\n"
             + table(["group", "categories", "MACs of the cutout", "top-1 % of the cutout", "MACs of the other", "top-1 % of the other"], rows)
         )
 
