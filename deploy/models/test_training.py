@@ -26,7 +26,7 @@ from espalier_models import calibration, imitate, model_directory, pictures, rec
 from espalier_models.branch_choice import BranchChoice
 from espalier_models.description import DescriptionError, input_shape, parse_tree
 from espalier_models.network import Network
-from espalier_models.tree_network import TreeNetwork
+from espalier_models.tree_network import TreeNetwork, trained
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("ESPALIER_BINARY", REPOSITORY / "build" / "server" / "espalier"))
@@ -70,6 +70,12 @@ class Folder(unittest.TestCase):
         text = {"name": "colours", "version": "1", "taxonomy": "taxonomy.json", "input": size, "layers": layers(**parts)}
         path = self.folder / "recipe.json"
         path.write_text(json.dumps({**text, "training": training or {}}))
+        return path
+
+    def flat_recipe_file(self, trunk: list[Any], training: dict[str, Any] | None = None) -> Path:
+        """An ordinary network: all categories hang from the trunk."""
+        path = self.recipe_file(training)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "flat": True, "layers": {"trunk": trunk, "leaf": []}}))
         return path
 
     def pictures(self, each: int = 24) -> Path:
@@ -439,9 +445,7 @@ class Training(Folder):
 
     def test_a_teacher_has_the_same_categories_in_the_same_groups(self) -> None:
         self.pictures(2)
-        flat = {**json.loads(self.recipe_file().read_text()), "flat": True, "layers": {"trunk": [CONV], "leaf": []}}
-        (self.folder / "recipe.json").write_text(json.dumps(flat))
-        other = recipe.read(self.folder / "recipe.json")
+        other = recipe.read(self.flat_recipe_file([CONV]))
         tensors = random_network(other, "none").export()
         model_directory.write(self.folder / "flat", other.description, tensors, {})
         with self.assertRaisesRegex(DescriptionError, "same groups"):
@@ -459,8 +463,7 @@ class Training(Folder):
             output = self.folder / f"start{minutes}"
             with mock.patch.object(sys, "argv", [*command, str(output), "--minutes", str(minutes)]), contextlib.redirect_stdout(io.StringIO()):
                 imitate.main()
-            slim = TreeNetwork(model_directory.read(output).trunk, (3, 32, 32), "none")
-            slim.take_over(model_directory.read(output).tensors)
+            slim = trained(model_directory.read(output))
             with torch.no_grad():
                 outputs = [each.segments["trunk"].layers(torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))) for each in (slim, network)]
             missed[minutes] = float((outputs[0] - outputs[1]).square().mean())
@@ -479,19 +482,14 @@ class Training(Folder):
             self.train("--start", str(self.folder))
 
     def test_a_sequential_network_is_a_recipe_without_inner_nodes(self) -> None:
-        path = self.recipe_file()
-        text = {**json.loads(path.read_text()), "flat": True, "layers": {"trunk": [CONV, residual(4)], "leaf": []}}
-        path.write_text(json.dumps(text))
-        plan = recipe.read(path)
+        plan = recipe.read(self.flat_recipe_file([CONV, residual(4)]))
         self.assertEqual([child["name"] for child in plan.description["trunk"]["children"]], list(COLOURS))
         network = random_network(plan, "batch")
         self.assertEqual(network(torch.zeros(2, 3, 32, 32)).categories.shape, (2, 5))
 
     def test_a_sequential_network_is_trained_and_exported(self) -> None:
         self.pictures(12)
-        path = self.recipe_file({"epochs": 3, "batch": 16, "held_out": 0.2})
-        path.write_text(json.dumps({**json.loads(path.read_text()), "flat": True, "layers": {"trunk": [CONV, residual(4)], "leaf": []}}))
-        self.follow(path)
+        self.follow(self.flat_recipe_file([CONV, residual(4)], {"epochs": 3, "batch": 16, "held_out": 0.2}))
         scores = safetensors_file.read(self.folder / "run" / "golden" / "golden.safetensors")
         self.assertEqual(scores["inner_scores"].shape[1], 0)
         self.assertEqual(len(model_directory.read(self.folder / "run" / "model").trunk.children), 5)

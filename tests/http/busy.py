@@ -29,9 +29,7 @@ class Busy:
 
     def occupy(self, count):
         """Sends `count` slow requests at once: one runs, the others wait, for as long as that takes."""
-        self.threads = [threading.Thread(target=self._send) for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
+        self._start(count, self._send)
 
     @contextlib.contextmanager
     def kept_busy(self, count):
@@ -42,15 +40,18 @@ class Busy:
             while not over.is_set():
                 self._send()
 
-        self.threads = [threading.Thread(target=send_on) for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
+        self._start(count, send_on)
         try:
             yield
         finally:
             over.set()
             for thread in self.threads:
                 thread.join()
+
+    def _start(self, count, what):
+        self.threads = [threading.Thread(target=what) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
 
     def _send(self):
         try:

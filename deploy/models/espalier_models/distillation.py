@@ -1,6 +1,6 @@
 """Learning from a trained network's scores: what a picture resembles, besides what it shows.
 
-    teacher = Teacher(directory, trunk, input_shape, {"weight": 1.0, "temperature": 2.0}, device)
+    teacher = Teacher(directory, network, {"weight": 1.0, "temperature": 2.0}, device)
     loss = ... + teacher.loss(inputs, wanted, scores)
 
 The loss is weight · temperature² · KL(softmax of the teacher's scores / temperature, softmax of the network's / temperature), as in
@@ -17,16 +17,15 @@ from pathlib import Path
 import torch
 
 from . import model_directory
-from .description import DescriptionError, Node, Shape
-from .tree_network import Scores, TreeNetwork
+from .description import DescriptionError
+from .tree_network import Scores, TreeNetwork, trained
 
 
 class Teacher:
-    def __init__(self, directory: Path, trunk: Node, shape: Shape, settings: Mapping[str, float], device: torch.device) -> None:
-        model = model_directory.read(directory)
-        self.network = TreeNetwork(model.trunk, shape, "none").to(device, memory_format=torch.channels_last).eval()
-        self.network.take_over(model.tensors)
-        if _bouquets(self.network) != _bouquets(TreeNetwork(trunk, shape, "none")):
+    def __init__(self, directory: Path, network: TreeNetwork, settings: Mapping[str, float], device: torch.device) -> None:
+        """network: the one that learns."""
+        self.network = trained(model_directory.read(directory)).to(device, memory_format=torch.channels_last).eval()
+        if _bouquets(self.network) != _bouquets(network):
             raise DescriptionError(f"{directory}: a teacher needs the same categories in the same groups")
         self.weight, self.temperature = settings["weight"], settings["temperature"]
 

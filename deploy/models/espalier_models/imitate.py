@@ -22,7 +22,7 @@ from . import model_directory, pictures, recipe
 from .description import input_shape, parse_tree
 from .pictures import Pictures
 from .train import Normaliser
-from .tree_network import TreeNetwork
+from .tree_network import TreeNetwork, trained
 
 BATCH = 128
 LEARNING_RATE = 1e-3  # at the beginning; it falls to nothing on a cosine
@@ -64,11 +64,9 @@ def main() -> None:
     shape = input_shape(plan.description)
     network = TreeNetwork(parse_tree(plan.description), shape, "none")
     network.take_over(taught.tensors)
-    teacher = TreeNetwork(taught.trunk, shape, "none")
-    teacher.take_over(taught.tensors)
     data = pictures.load(arguments.data, plan.labels, *shape[1:], arguments.cache)
     rows, _ = pictures.hold_out(data.truth, plan.training["held_out"], plan.training["seed"])
-    imitate(network, teacher, plan, data.some(rows), arguments.minutes)
+    imitate(network, trained(taught), plan, data.some(rows), arguments.minutes)
     model_directory.write(arguments.output, plan.description, network.export(), {})
     print(f"{arguments.output}: begin the training with it")
 

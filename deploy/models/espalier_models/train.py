@@ -105,7 +105,7 @@ class Trainer:
         self.normalise, self.loss = Normaliser(plan.description, self.device), Loss(self.network, settings)
         self.optimiser = self._optimiser()
         self.choice = self._choice()
-        self.teacher = Teacher(arguments.teacher, trunk, self.shape, settings["distillation"], self.device) if arguments.teacher else None
+        self.teacher = Teacher(arguments.teacher, self.network, settings["distillation"], self.device) if arguments.teacher else None
         self.step, self.seconds = 0, 0.0
         self.begun: dict[str, torch.Tensor] | None = None  # the weights at the beginning, where they are to be mixed in
         self.steps_per_epoch = len(train) // settings["batch"]

@@ -3,6 +3,7 @@
     network = TreeNetwork(trunk, input_shape, norm="batch")       trunk: description.parse_tree's
     scores = network(pictures)                                    all categories, and every inner head
     scores = network(pictures, wanted)                            only some branches for each picture (see below)
+    network = trained(model)                                      model_directory.read's, with its weights
     tensors = network.export()                                    float32 arrays by their names in model.safetensors
     network.take_over(tensors)                                    starts from such arrays (see `take_over`)
 
@@ -28,7 +29,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .description import DescriptionError, Layer, Node, Shape, categories, inner_heads, nodes
+from .description import DescriptionError, Layer, Node, Shape, categories, inner_heads, input_shape, nodes
+from .model_directory import Model
 
 ACTIVATIONS = {
     "none": lambda x: x,
@@ -255,6 +257,13 @@ class TreeNetwork(nn.Module):
                 yield from _named(self.segments[node.path], (node,))
         for leaves in self.bouquets:
             yield from _named(self.segments[_key(leaves)], leaves)
+
+
+def trained(model: Model) -> TreeNetwork:
+    """The network of a model directory; normalisation is folded into its weights."""
+    network = TreeNetwork(model.trunk, input_shape(model.description), "none")
+    network.take_over(model.tensors)
+    return network
 
 
 def _alike(leaves: list[Node]) -> list[tuple[Node, ...]]:
