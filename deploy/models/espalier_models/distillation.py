@@ -1,42 +1,53 @@
 """Learning from a trained network's scores: what a picture resembles, besides what it shows.
 
-    teacher = Teacher(directory, network, {"weight": 1.0, "temperature": 2.0}, device)
-    loss = ... + teacher.loss(inputs, wanted, scores)
+    espalier evaluate train.tar.gz --scores taught.npy            what the trained network says; taught.tsv stands beside it
+    teacher = Teacher([Path("taught.npy")], pictures.names, network, {"weight": 1.0, "temperature": 2.0}, device)
+    loss = ... + teacher.loss(rows, scores)                       rows: the pictures' numbers in pictures.names
 
-The loss is weight · temperature² · KL(softmax of the teacher's scores / temperature, softmax of the network's / temperature), as in
-Hinton et al., arXiv 1503.02531. Both softmaxes are over the categories whose branches ran for the picture (see branch_choice):
-the teacher runs the same branches, so that it costs what a forward pass does. Its tree has the categories of the network's,
-in the same groups; its layers are its own.
+The teacher says it once, of the pictures as they are, so that learning from it costs nothing; any network will do whose
+categories are the same in the same order. The loss is weight · temperature² · KL(softmax of the teacher's scores /
+temperature, softmax of the network's / temperature), as in Hinton et al., arXiv 1503.02531. Both softmaxes are over the
+categories whose branches ran for the picture (see branch_choice). A picture that the teacher did not see takes no part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from . import model_directory
 from .description import DescriptionError
-from .tree_network import Scores, TreeNetwork, trained
+from .tree_network import Scores, TreeNetwork
 
 
 class Teacher:
-    def __init__(self, directory: Path, network: TreeNetwork, settings: Mapping[str, float], device: torch.device) -> None:
-        """network: the one that learns."""
-        self.network = trained(model_directory.read(directory)).to(device, memory_format=torch.channels_last).eval()
-        if _bouquets(self.network) != _bouquets(network):
-            raise DescriptionError(f"{directory}: a teacher needs the same categories in the same groups")
-        self.weight, self.temperature = settings["weight"], settings["temperature"]
+    def __init__(
+        self, files: Sequence[Path], names: Sequence[str], network: TreeNetwork, settings: Mapping[str, float], device: torch.device
+    ) -> None:
+        """files: of `espalier evaluate --scores`; names: of the pictures to train on; network: the one that learns."""
+        self.weight, self.temperature, self.device = settings["weight"], settings["temperature"], device
+        self.scores = torch.full((len(names), len(network.categories)), float("nan"), dtype=torch.float16)
+        place = {name: row for row, name in enumerate(names)}
+        for file in files:
+            taught = np.load(file)
+            if taught.shape[1] != len(network.categories):
+                raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(network.categories)}")
+            lines = file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]
+            for line, row in zip(lines, torch.from_numpy(taught)):
+                name = line.split("\t")[0]
+                if name in place:
+                    self.scores[place[name]] = row.half()
+        self.known = torch.isfinite(self.scores).all(1)
+        if not self.known.any():
+            raise DescriptionError(f"{', '.join(map(str, files))}: holds the scores of none of the pictures to train on")
 
-    def loss(self, inputs: torch.Tensor, wanted: torch.Tensor | None, scores: Scores) -> torch.Tensor:
-        with torch.no_grad():
-            taught = self.network(inputs, wanted).categories / self.temperature
-        ran = torch.isfinite(taught)
-        own = (scores.categories / self.temperature).log_softmax(1)
-        difference = (taught.log_softmax(1) - own).masked_fill(~ran, 0)
-        return self.weight * self.temperature**2 * (taught.softmax(1) * difference).sum(1).mean()
-
-
-def _bouquets(network: TreeNetwork) -> list[list[str]]:
-    return [[leaf.path for leaf in leaves] for leaves in network.bouquets]
+    def loss(self, rows: torch.Tensor, scores: Scores) -> torch.Tensor:
+        known = self.known[rows]
+        taught = self.scores[rows][known].float().to(self.device) / self.temperature
+        own = scores.categories[known.to(self.device)] / self.temperature
+        left_out = ~torch.isfinite(own)
+        taught = taught.masked_fill(left_out, float("-inf"))
+        difference = (taught.log_softmax(1) - own.log_softmax(1)).masked_fill(left_out, 0)
+        return self.weight * self.temperature**2 * (taught.softmax(1) * difference).sum() / len(rows)

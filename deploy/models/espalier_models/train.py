@@ -7,7 +7,7 @@ network stands in run/model as a model directory that the engine serves, calibra
 export). A line of progress tells the rate and the time that remains.
 
     --start DIR       begin with the weights of a model directory (norm "none"; see TreeNetwork.take_over)
-    --teacher DIR     learn what a trained network says, beside what is true (see distillation)
+    --teacher FILES   learn what a trained network says, beside what is true (see distillation)
     --only BRANCH     train the categories of one branch of the taxonomy only
     --finish          no more training: export what the checkpoint has
     --minutes M       the schedule follows the clock, not the epochs: it ends M minutes of training from the start
@@ -105,7 +105,7 @@ class Trainer:
         self.normalise, self.loss = Normaliser(plan.description, self.device), Loss(self.network, settings)
         self.optimiser = self._optimiser()
         self.choice = self._choice()
-        self.teacher = Teacher(arguments.teacher, self.network, settings["distillation"], self.device) if arguments.teacher else None
+        self.teacher = self._teacher()
         self.step, self.seconds = 0, 0.0
         self.begun: dict[str, torch.Tensor] | None = None  # the weights at the beginning, where they are to be mixed in
         self.steps_per_epoch = len(train) // settings["batch"]
@@ -202,7 +202,7 @@ class Trainer:
             scores = self.network(inputs, wanted)
         loss = self.loss(scores, truth.to(self.device), correction)
         if self.teacher:
-            loss = loss + self.teacher.loss(inputs, wanted, scores)
+            loss = loss + self.teacher.loss(rows, scores)
         self._set_rate()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -215,7 +215,12 @@ class Trainer:
         return loss.item()
 
     def _look_around(self) -> None:
-        """What the pictures of each category are taken for to begin with: the mean of some of them."""
+        """What the pictures are taken for to begin with: by the teacher, or, for each category, the mean of some of its
+        pictures."""
+        if self.teacher:
+            rows = self.teacher.known.nonzero()[:, 0]
+            self.choice.learn(rows, self.teacher.scores[rows], self.network.bouquet_of)
+            return
         chance = torch.full((len(self.network.categories), self.choice.mass.shape[1]), 1e-4)
         for category in range(len(chance)):
             rows = np.flatnonzero(self.train.truth == category)[:LOOKED_AT]
@@ -273,6 +278,11 @@ class Trainer:
         if self.settings["optimiser"] == "adamw":
             return torch.optim.AdamW(groups, lr=self.settings["learning_rate"])
         return torch.optim.SGD(groups, lr=self.settings["learning_rate"], momentum=0.9, nesterov=True)
+
+    def _teacher(self) -> Teacher | None:
+        if self.arguments.teacher is None:
+            return None
+        return Teacher(self.arguments.teacher, self.train.names, self.network, self.settings["distillation"], self.device)
 
     def _choice(self) -> BranchChoice | None:
         if self.settings["branches"] is None or len(self.network.bouquets) < 2:
@@ -354,7 +364,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or archives of LABEL/PICTURE")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the network")
     parser.add_argument("--start", type=Path, help="model directory to start from")
-    parser.add_argument("--teacher", type=Path, help="model directory of the network to learn from")
+    parser.add_argument("--teacher", type=Path, nargs="+", metavar="FILE.npy", help="what a trained network says (espalier evaluate --scores)")
     parser.add_argument("--only", metavar="BRANCH", help="only the categories of this branch")
     parser.add_argument("--minutes", type=float, help="train for so long, instead of the recipe's epochs")
     parser.add_argument("--finish", action="store_true", help="export what the checkpoint has")
