@@ -43,6 +43,7 @@ from .tree_network import Scores, TreeNetwork
 SECONDS_BETWEEN_CHECKPOINTS = 600
 AVERAGED_PART = 0.05  # of the schedule's steps, at most, are in the running mean
 MEASURED_AT_ONCE = 250
+MEASURED_ON_THE_WAY = 1000  # of the pictures held out, after each epoch
 LOOKED_AT = 10  # pictures of each category, where the training begins with some branches for each picture
 
 
@@ -345,10 +346,11 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
     trainer.begin()
+    some = held_out.some(np.arange(0, len(held_out), -(-len(held_out) // MEASURED_ON_THE_WAY)))
     while trainer.progress() < 1 and not arguments.finish:
         trainer.run_epoch(line)
         trainer.save()
-        print(f"epoch {trainer.epochs():.2f}: top-1 of the pictures held out {measure(trainer, held_out)[1]:.2f} %", flush=True)
+        print(f"epoch {trainer.epochs():.2f}: top-1 of {len(some)} pictures held out {measure(trainer, some)[1]:.2f} %", flush=True)
     trainer.mix_in_start()
     scores, _ = measure(trainer, held_out)
     export.finish(arguments.output / "model", plan, trainer.kept, scores, held_out)
