@@ -74,6 +74,12 @@ class Process(Replica):
     def command(self) -> Sequence[str]:
         return ["setpriv", "--pdeathsig", "KILL", BINARY, "serve"]
 
+    def peak_bytes(self) -> int:
+        """The most memory that it had so far."""
+        assert self.process
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(number)

@@ -6,6 +6,7 @@ pod's specification is written down here, from its reference."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from places import DEPLOY, ROOT, ask, free_ports, wait_until
 from replicas import BINARY, Process
@@ -32,6 +34,16 @@ interface IInferenceService {
   apiVersion: "serving.kserve.io/v1beta1"; kind: "InferenceService"; metadata: IObjectMeta; spec: { predictor: IPredictor };
 }
 """
+
+# What memory a replica takes, by deploy/README.md: once, for each instance, and for each of the pixels that are allowed.
+NETWORK_BYTES, INSTANCE_BYTES, BYTES_OF_PIXEL = 64_000_000, 5_000_000, 2
+
+
+def progressive_cmyk(side: int) -> bytes:
+    """Of one colour."""
+    made = io.BytesIO()
+    Image.new("CMYK", (side, side), (10, 80, 160, 0)).save(made, "JPEG", progressive=True, subsampling=0)
+    return made.getvalue()
 
 
 def objects(name: str) -> list[dict[str, Any]]:
@@ -100,21 +112,48 @@ def test_mistakes_are_seen(schemas):
 def test_its_settings_exist(kind):
     known = subprocess.run([BINARY, "serve", "--help=markdown"], capture_output=True, text=True, check=True).stdout
     for variable in CONTAINERS[kind]["env"]:
-        assert f"`{variable['name']}`" in known
+        assert f"`{variable['name']}`" in known or variable == {"name": "PROTOCOL", "value": "v2"}  # that is for KServe
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_its_probes_are_answered(kind, tmp_path):
     container = CONTAINERS[kind]
     probes = {probe["httpGet"]["path"] for name, probe in container.items() if name.endswith("Probe")}
-    if any(path.startswith("/v2/health") for path in probes) and "/v2/health" not in (ROOT / "api" / "openapi.yaml").read_text():
-        pytest.skip("this espalier has no /v2/health")
     replica = Process(free_ports(1)[0], tmp_path / "log")
     try:
         replica.start()
         assert {path: ask(replica.port, path)[0] for path in probes} == dict.fromkeys(probes, 200)
     finally:
         replica.end()
+
+
+def test_kserve_is_told_the_protocol():
+    assert {"name": "PROTOCOL", "value": "v2"} in CONTAINERS["KServe"]["env"]
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_memory_is_enough(kind):
+    """By the sum in deploy/README.md, with the largest pictures in the hands of all instances and a full queue."""
+    settings = {one["name"]: one["value"] for one in CONTAINERS[kind]["env"]}
+    limits = CONTAINERS[kind]["resources"]["limits"]
+    pixels, bodies = (int(settings[f"ESPALIER_{name}"]) for name in ("MAX_PIXELS", "QUEUE_BYTES"))
+    taken = NETWORK_BYTES + int(limits["cpu"]) * (INSTANCE_BYTES + BYTES_OF_PIXEL * pixels) + bodies
+    assert limits["memory"].endswith("Mi") and taken < int(limits["memory"][:-2]) << 20
+
+
+def test_the_largest_picture_takes_what_the_sum_says(tmp_path):
+    """The dearest there is: four colours at full size, whose coefficients are kept as the file has them in several scans."""
+    side = 2000
+    replica = Process(free_ports(1)[0], tmp_path / "log", INSTANCES="1", MAX_PIXELS=str(4 * side * side))
+    try:
+        replica.start()
+        before = replica.peak_bytes()
+        assert ask(replica.port, "/classify", "POST", progressive_cmyk(side))[0] == 200
+        taken = replica.peak_bytes() - before
+    finally:
+        replica.end()
+    assert taken < BYTES_OF_PIXEL * 4 * side * side + INSTANCE_BYTES
+    assert taken > BYTES_OF_PIXEL * side * side  # else the sum could say less
 
 
 def test_grace_and_drain():
