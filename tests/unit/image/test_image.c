@@ -1,41 +1,23 @@
-/* The image pipeline: what is refused and how, what comes out of good pictures, and that broken ones do no harm. All
- * pictures are made here. */
+/* The image pipeline: what is refused and how, what comes out of good pictures, and that broken ones do no harm. */
 #include "core/image/jpeg_header.h"
 #include "core/image/resample.h"
 #include "core/memory.h"
 #include "espalier/image.h"
+#include "tests/support/jpegs.h"
 
 #include <check.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <turbojpeg.h>
 
 enum { SIDE_MAX = 128, VALUES_MAX = 3 * SIDE_MAX * SIDE_MAX };
-
-struct jpeg {
-    uint8_t *bytes;
-    unsigned long size;
-};
-
-struct kind {
-    int channels; /* 1, 3, 4 */
-    int quality;
-    bool progressive, separate_scans, ycck, no_tables;
-};
-
-static const struct kind FINE = {.channels = 3, .quality = 100};
-static const struct kind USUAL = {.channels = 3, .quality = 85};
 
 static esp_decoder *decoder;
 static float out[VALUES_MAX], other[VALUES_MAX];
 static struct esp_image_report report;
 static struct esp_error error;
-
-/* --- Making pictures --- */
 
 static uint32_t random_state = 1;
 
@@ -45,148 +27,9 @@ static uint32_t random_below(uint32_t limit)
     return (uint32_t)(((uint64_t)random_state * limit) >> 32);
 }
 
-/* Smooth, different in every direction and channel, and with an edge. */
-static uint8_t pattern(uint32_t x, uint32_t y, int channel, uint32_t width, uint32_t height)
-{
-    double u = (x + 0.5) / width, v = (y + 0.5) / height;
-    double value = 128 + 60 * sin(5 * u + channel) + 50 * cos(7 * v * (1 + u));
-
-    return (uint8_t)(value + (u > 0.6 && v < 0.3 ? 15 : 0));
-}
-
-static uint8_t *patterned(uint32_t width, uint32_t height, int channels)
-{
-    uint8_t *pixels = malloc((size_t)width * height * (size_t)channels), *next = pixels;
-
-    for (uint32_t y = 0; y < height; y++)
-        for (uint32_t x = 0; x < width; x++)
-            for (int channel = 0; channel < channels; channel++)
-                *next++ = pattern(x, y, channel, width, height);
-    return pixels;
-}
-
-static const jpeg_scan_info SEPARATE[3] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
-
-static void set_kind(struct jpeg_compress_struct *writer, const struct kind *kind)
-{
-    writer->input_components = kind->channels;
-    writer->in_color_space = kind->channels == 1 ? JCS_GRAYSCALE : kind->channels == 3 ? JCS_RGB : JCS_CMYK;
-    jpeg_set_defaults(writer);
-    if (kind->ycck)
-        jpeg_set_colorspace(writer, JCS_YCCK);
-    jpeg_set_quality(writer, kind->quality, TRUE);
-    if (kind->quality == 100)
-        writer->comp_info[0].h_samp_factor = writer->comp_info[0].v_samp_factor = 1;
-    if (kind->ycck && kind->quality == 100)
-        writer->comp_info[3].h_samp_factor = writer->comp_info[3].v_samp_factor = 1;
-    if (kind->progressive)
-        jpeg_simple_progression(writer);
-    if (kind->separate_scans) {
-        writer->scan_info = SEPARATE;
-        writer->num_scans = 3;
-    }
-    jpeg_suppress_tables(writer, kind->no_tables);
-}
-
-static struct jpeg compress(uint8_t *pixels, uint32_t width, uint32_t height, struct kind kind)
-{
-    struct jpeg_compress_struct writer;
-    struct jpeg_error_mgr errors;
-    struct jpeg jpeg = {0};
-
-    writer.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&writer);
-    jpeg_mem_dest(&writer, &jpeg.bytes, &jpeg.size);
-    writer.image_width = width;
-    writer.image_height = height;
-    set_kind(&writer, &kind);
-    jpeg_start_compress(&writer, !kind.no_tables);
-    while (writer.next_scanline < height) {
-        JSAMPROW row = pixels + (size_t)writer.next_scanline * width * (size_t)kind.channels;
-        jpeg_write_scanlines(&writer, &row, 1);
-    }
-    jpeg_finish_compress(&writer);
-    jpeg_destroy_compress(&writer);
-    return jpeg;
-}
-
-static struct jpeg picture(uint32_t width, uint32_t height, struct kind kind)
-{
-    uint8_t *pixels = patterned(width, height, kind.channels);
-    struct jpeg jpeg = compress(pixels, width, height, kind);
-
-    free(pixels);
-    return jpeg;
-}
-
-/* Puts a segment right after the start marker. */
-static struct jpeg with_segment(struct jpeg jpeg, unsigned marker, const uint8_t *body, size_t size)
-{
-    struct jpeg longer = {malloc(jpeg.size + size + 4), jpeg.size + size + 4};
-    const uint8_t head[] = {0xff, 0xd8, 0xff, (uint8_t)marker, (uint8_t)((size + 2) >> 8), (uint8_t)(size + 2)};
-
-    memcpy(longer.bytes, head, sizeof head);
-    memcpy(longer.bytes + sizeof head, body, size);
-    memcpy(longer.bytes + sizeof head + size, jpeg.bytes + 2, jpeg.size - 2);
-    return longer;
-}
-
-/* --- EXIF --- */
-
-struct exif {
-    bool little;
-    uint32_t offset; /* of the directory */
-    unsigned entries, tag, type;
-    uint32_t count, value;
-    uint32_t next; /* directory */
-};
-
-enum { EXIF_SIZE = 6 + 8 + 2 + 2 * 12 + 4, EXIF_COMPLETE = 6 + 8 + 2 + 2 * 12 };
-
-static uint8_t *put(uint8_t *to, uint32_t value, int bytes, bool little)
-{
-    for (int i = 0; i < bytes; i++)
-        to[little ? i : bytes - 1 - i] = (uint8_t)(value >> 8 * i);
-    return to + bytes;
-}
-
-static uint8_t *put_entry(uint8_t *to, const struct exif *exif, unsigned tag, unsigned type, uint32_t count)
-{
-    to = put(to, tag, 2, exif->little);
-    to = put(to, type, 2, exif->little);
-    to = put(to, count, 4, exif->little);
-    to = put(to, exif->value, type == 4 ? 4 : 2, exif->little);
-    return type == 4 ? to : put(to, 0, 2, exif->little);
-}
-
-static struct exif good_exif(unsigned orientation, bool little)
-{
-    return (struct exif){little, 8, 2, 0x0112, 3, 1, orientation, 0};
-}
-
-/* A directory of two entries; the second is the orientation. */
-static void build_exif(uint8_t *to, struct exif exif)
-{
-    memcpy(to, "Exif\0\0", 6);
-    memcpy(to + 6, exif.little ? "II*\0" : "MM\0*", 4);
-    to = put(to + 10, exif.offset, 4, exif.little);
-    to = put(to, exif.entries, 2, exif.little);
-    to = put_entry(to, &exif, 0x0100, 4, 1);
-    to = put_entry(to, &exif, exif.tag, exif.type, exif.count);
-    put(to, exif.next, 4, exif.little);
-}
-
-static struct jpeg oriented(struct jpeg jpeg, struct exif exif)
-{
-    uint8_t body[EXIF_SIZE];
-
-    build_exif(body, exif);
-    return with_segment(jpeg, 0xe1, body, sizeof body);
-}
-
 static unsigned orientation_of(const uint8_t *body, size_t size)
 {
-    struct jpeg plain = picture(8, 8, USUAL), jpeg = with_segment(plain, 0xe1, body, size);
+    struct jpeg plain = make_jpeg(8, 8, USUAL), jpeg = with_segment(plain, 0xe1, body, size);
     struct esp_jpeg_header header;
 
     ck_assert_int_eq(esp_jpeg_header_read(&header, jpeg.bytes, jpeg.size, NULL), ESP_OK);
@@ -199,11 +42,11 @@ static unsigned built_orientation(struct exif exif)
 {
     uint8_t body[EXIF_SIZE];
 
-    build_exif(body, exif);
+    write_exif(body, exif);
     return orientation_of(body, sizeof body);
 }
 
-/* --- Decoding --- */
+/* ---- decoding ---- */
 
 static struct esp_input_info input_of(uint32_t height, uint32_t width)
 {
@@ -270,11 +113,11 @@ static void teardown(void)
     esp_decoder_destroy(&decoder);
 }
 
-/* --- Sizes and kinds --- */
+/* ---- sizes and kinds ---- */
 
 static void check_size(uint32_t width, uint32_t height, uint32_t decoded_width, uint32_t decoded_height)
 {
-    decode_well(picture(width, height, USUAL), raw_input(64, 64));
+    decode_well(make_jpeg(width, height, USUAL), raw_input(64, 64));
     ck_assert_uint_eq(report.width, width);
     ck_assert_uint_eq(report.height, height);
     ck_assert_uint_eq(report.decoded_width, decoded_width);
@@ -308,12 +151,12 @@ START_TEST(scaled_decode_is_in_place)
 
     for (size_t i = 0; i < 4; i++) {
         uint32_t width = pictures[i][0], height = pictures[i][1];
-        uint8_t *pixels = patterned(width, height, 3);
+        uint8_t *pixels = make_pattern(width, height, 3);
         struct esp_pixels whole = {pixels, width, height, width, height};
         struct esp_planes planes = {other, 1, 64, 64 * 64};
         struct esp_resampler resampler = {0};
         struct esp_fit fit;
-        decode_well(compress(pixels, width, height, FINE), raw_input(64, 64));
+        decode_well(write_jpeg(pixels, width, height, FINE), raw_input(64, 64));
         esp_fit_picture(&fit, width, height, 1, 64, 64);
         ck_assert(esp_resample(&resampler, &whole, &fit, &planes));
         ck_assert_double_lt(largest_difference(out, other, 3 * 64 * 64), 4.0);
@@ -325,7 +168,7 @@ END_TEST
 
 START_TEST(input_size_passes_unchanged)
 {
-    struct jpeg jpeg = picture(64, 64, USUAL);
+    struct jpeg jpeg = make_jpeg(64, 64, USUAL);
     struct esp_input_info input = input_of(64, 64);
     uint8_t pixels[64 * 64 * 3];
     tjhandle library = tjInitDecompress();
@@ -347,7 +190,7 @@ END_TEST
 
 START_TEST(grey)
 {
-    decode_well(picture(90, 70, (struct kind){.channels = 1, .quality = 90}), raw_input(64, 64));
+    decode_well(make_jpeg(90, 70, (struct jpeg_kind){.channels = 1, .quality = 90}), raw_input(64, 64));
     ck_assert_mem_eq(out, out + 64 * 64, 64 * 64 * sizeof *out);
     ck_assert_mem_eq(out, out + 2 * 64 * 64, 64 * 64 * sizeof *out);
     ck_assert(out[0] > 50 && out[0] != out[63]);
@@ -357,13 +200,12 @@ END_TEST
 /* The same coefficients in another order. */
 START_TEST(progressive_and_separate_scans)
 {
-    const struct kind kinds[] = {{.channels = 3, .quality = 85, .progressive = true},
-                                 {.channels = 3, .quality = 85, .separate_scans = true}};
+    const struct jpeg_kind kinds[] = {PROGRESSIVE, SEPARATE_SCANS};
 
-    decode_well(picture(200, 150, USUAL), raw_input(64, 64));
+    decode_well(make_jpeg(200, 150, USUAL), raw_input(64, 64));
     memcpy(other, out, sizeof out);
     for (size_t i = 0; i < 2; i++) {
-        struct jpeg jpeg = picture(200, 150, kinds[i]);
+        struct jpeg jpeg = make_jpeg(200, 150, kinds[i]);
         struct esp_jpeg_header header;
         ck_assert_int_eq(esp_jpeg_header_read(&header, jpeg.bytes, jpeg.size, NULL), ESP_OK);
         ck_assert_int_eq(header.progressive, kinds[i].progressive);
@@ -380,7 +222,7 @@ static void check_cmyk(const uint8_t *stored, bool ycck, const int *wanted)
 
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = stored[i % 4];
-    decode_well(compress(pixels, 64, 64, (struct kind){.channels = 4, .quality = 100, .ycck = ycck}),
+    decode_well(write_jpeg(pixels, 64, 64, (struct jpeg_kind){.channels = 4, .quality = 100, .ycck = ycck}),
                 raw_input(64, 64));
     for (size_t i = 0; i < 3 * 64 * 64; i++)
         other[i] = (float)wanted[i / (64 * 64)];
@@ -400,7 +242,7 @@ START_TEST(cmyk)
 }
 END_TEST
 
-/* --- Orientation --- */
+/* ---- orientation ---- */
 
 /* What lies at (x, y) of the upright picture, for a stored picture of w x h, straight from the EXIF standard's words on
  * where the stored first row and first column are. */
@@ -437,15 +279,15 @@ static uint8_t *turned(const uint8_t *stored, unsigned orientation, uint32_t w, 
  * 255 levels after resizing. */
 static void check_orientation(uint32_t w, uint32_t h, unsigned orientation, struct esp_input_info input)
 {
-    uint8_t *stored = patterned(w, h, 3), *upright = turned(stored, orientation, w, h);
-    struct jpeg plain = compress(stored, w, h, FINE);
+    uint8_t *stored = make_pattern(w, h, 3), *upright = turned(stored, orientation, w, h);
+    struct jpeg plain = write_jpeg(stored, w, h, FINE);
     bool swapped = orientation >= 5;
 
-    decode_well(compress(upright, swapped ? h : w, swapped ? w : h, FINE), input);
+    decode_well(write_jpeg(upright, swapped ? h : w, swapped ? w : h, FINE), input);
     memcpy(other, out, sizeof out);
     for (int little = 0; little < 2; little++) {
         memset(out, 0, sizeof out);
-        decode_well(oriented(plain, good_exif(orientation, little)), input);
+        decode_well(with_exif(plain, good_exif(orientation, little)), input);
         ck_assert_uint_eq(report.orientation, orientation);
         ck_assert_uint_eq(report.width, w);
         ck_assert_double_lt(largest_difference(out, other, 3 * (size_t)input.shape.height * input.shape.width), 3.0);
@@ -534,19 +376,19 @@ START_TEST(truncated_exif)
     uint8_t body[EXIF_SIZE];
 
     for (int little = 0; little < 2; little++) {
-        build_exif(body, good_exif(8, little));
+        write_exif(body, good_exif(8, little));
         for (size_t size = 0; size <= sizeof body; size++)
             ck_assert_uint_eq(orientation_of(body, size), size < EXIF_COMPLETE ? 1 : 8);
         body[6] = 'I', body[7] = 'M';
         ck_assert_uint_eq(orientation_of(body, sizeof body), 1);
-        build_exif(body, good_exif(8, little));
+        write_exif(body, good_exif(8, little));
         body[3] = 'g';
         ck_assert_uint_eq(orientation_of(body, sizeof body), 1);
     }
 }
 END_TEST
 
-/* --- Geometry and filter --- */
+/* ---- geometry and filter ---- */
 
 static void check_fit(uint32_t w, uint32_t h, uint32_t width, uint32_t height, const uint32_t *wanted)
 {
@@ -639,15 +481,15 @@ END_TEST
 
 START_TEST(other_shapes)
 {
-    decode_well(picture(300, 200, USUAL), raw_input(32, 96));
-    decode_well(picture(300, 200, USUAL), raw_input(96, 32));
-    decode_well(picture(1, 1, USUAL), raw_input(1, 7));
-    decode_well(picture(96, 32, USUAL), raw_input(32, 96));
+    decode_well(make_jpeg(300, 200, USUAL), raw_input(32, 96));
+    decode_well(make_jpeg(300, 200, USUAL), raw_input(96, 32));
+    decode_well(make_jpeg(1, 1, USUAL), raw_input(1, 7));
+    decode_well(make_jpeg(96, 32, USUAL), raw_input(32, 96));
     ck_assert_uint_eq(report.decoded_width, 96);
 }
 END_TEST
 
-/* --- What is refused --- */
+/* ---- what is refused ---- */
 
 START_TEST(other_formats)
 {
@@ -683,30 +525,10 @@ START_TEST(other_formats)
 }
 END_TEST
 
-static uint8_t *find_marker(struct jpeg jpeg, unsigned first, unsigned last)
-{
-    for (size_t i = 2; i + 9 < jpeg.size;) {
-        if (jpeg.bytes[i + 1] >= first && jpeg.bytes[i + 1] <= last)
-            return jpeg.bytes + i;
-        i += 2 + ((size_t)jpeg.bytes[i + 2] << 8 | jpeg.bytes[i + 3]);
-    }
-    ck_abort_msg("no such marker");
-    return NULL;
-}
-
-static void state_size(struct jpeg jpeg, uint32_t width, uint32_t height)
-{
-    uint8_t *frame = find_marker(jpeg, 0xc0, 0xc2);
-
-    put(frame + 5, height, 2, false);
-    put(frame + 7, width, 2, false);
-}
-
 START_TEST(too_many_pixels)
 {
-    struct jpeg jpeg = picture(32, 32, USUAL);
-    struct kind costly[] = {{.channels = 3, .quality = 85, .progressive = true},
-                            {.channels = 3, .quality = 85, .separate_scans = true}};
+    struct jpeg jpeg = make_jpeg(32, 32, USUAL);
+    struct jpeg_kind costly[] = {PROGRESSIVE, SEPARATE_SCANS};
 
     state_size(jpeg, 20000, 10000);
     uint64_t allocations = esp_allocations();
@@ -719,7 +541,7 @@ START_TEST(too_many_pixels)
     assert_fails(jpeg, ESP_ERROR_UNDECODABLE, "6000x5000");
     free(jpeg.bytes);
     for (size_t i = 0; i < 2; i++) {
-        jpeg = picture(32, 32, costly[i]);
+        jpeg = make_jpeg(32, 32, costly[i]);
         state_size(jpeg, 6000, 5000);
         allocations = esp_allocations();
         assert_fails(jpeg, ESP_ERROR_TOO_LARGE, "limit is 25 million for progressive and multi-scan");
@@ -731,7 +553,7 @@ END_TEST
 
 START_TEST(limits_are_kept)
 {
-    struct jpeg jpeg = picture(100, 50, USUAL);
+    struct jpeg jpeg = make_jpeg(100, 50, USUAL);
     struct esp_image_limits limits = {jpeg.size, 5000};
     struct esp_input_info input = raw_input(64, 64);
     esp_decoder *strict;
@@ -755,7 +577,7 @@ START_TEST(unsupported_frames)
         uint8_t marker;
         const char *text;
     } frames[] = {{0xc3, "lossless"}, {0xcb, "lossless"}, {0xc5, "hierarchical"}, {0xf7, "JPEG-LS"}};
-    struct jpeg jpeg = picture(32, 32, USUAL);
+    struct jpeg jpeg = make_jpeg(32, 32, USUAL);
     uint8_t *frame = find_marker(jpeg, 0xc0, 0xc0);
 
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
@@ -777,7 +599,7 @@ END_TEST
 
 START_TEST(bad_inputs)
 {
-    struct jpeg jpeg = picture(8, 8, USUAL);
+    struct jpeg jpeg = make_jpeg(8, 8, USUAL);
     const struct esp_shape shapes[] = {{1, 8, 8}, {3, 0, 8}, {3, 8, 0}, {3, 4097, 8}};
 
     for (size_t i = 0; i < 4; i++) {
@@ -789,7 +611,7 @@ START_TEST(bad_inputs)
 }
 END_TEST
 
-/* --- Broken files, one after the other in the same decoder --- */
+/* ---- broken files, one after the other in the same decoder ---- */
 
 /* From memory of just that size, so that reading beyond is seen. */
 static enum esp_status decode_first(struct jpeg jpeg, size_t size)
@@ -805,12 +627,10 @@ static enum esp_status decode_first(struct jpeg jpeg, size_t size)
 
 START_TEST(truncation)
 {
-    const struct kind kinds[] = {{.channels = 3, .quality = 85},
-                                 {.channels = 3, .quality = 85, .progressive = true},
-                                 {.channels = 4, .quality = 85, .ycck = true}};
+    const struct jpeg_kind kinds[] = {USUAL, PROGRESSIVE, YCCK};
 
     for (size_t i = 0; i < 3; i++) {
-        struct jpeg plain = picture(60, 50, kinds[i]), jpeg = oriented(plain, good_exif(6, true));
+        struct jpeg plain = make_jpeg(60, 50, kinds[i]), jpeg = with_exif(plain, good_exif(6, true));
         for (size_t size = 0; size < jpeg.size; size++) {
             enum esp_status status = decode_first(jpeg, size);
             ck_assert_int_eq(status, size < 3 ? ESP_ERROR_NOT_JPEG : ESP_ERROR_UNDECODABLE);
@@ -855,18 +675,14 @@ static void fuzz(struct jpeg jpeg, int rounds)
 
 START_TEST(mutation)
 {
-    const struct kind kinds[] = {{.channels = 3, .quality = 85},
-                                 {.channels = 3, .quality = 85, .progressive = true},
-                                 {.channels = 4, .quality = 85, .ycck = true},
-                                 {.channels = 3, .quality = 85, .separate_scans = true},
-                                 {.channels = 1, .quality = 85}};
+    const struct jpeg_kind kinds[] = {USUAL, PROGRESSIVE, YCCK, SEPARATE_SCANS, GREY};
     struct esp_image_limits limits = {1 << 20, 200000};
 
     random_state = 20240229;
     esp_decoder_destroy(&decoder);
     ck_assert_int_eq(esp_decoder_create(&decoder, &limits, NULL), ESP_OK);
     for (size_t i = 0; i < 5; i++) {
-        struct jpeg plain = picture(60, 50, kinds[i]), jpeg = oriented(plain, good_exif(6, i % 2));
+        struct jpeg plain = make_jpeg(60, 50, kinds[i]), jpeg = with_exif(plain, good_exif(6, i % 2));
         fuzz(jpeg, 1500);
         free(plain.bytes);
         free(jpeg.bytes);
@@ -877,10 +693,10 @@ END_TEST
 /* Like the bytes of a motion JPEG: without tables of its own, a file must not be decoded with another's. */
 START_TEST(tables_of_an_earlier_picture)
 {
-    struct jpeg jpeg = picture(64, 64, (struct kind){.channels = 3, .quality = 85, .no_tables = true});
+    struct jpeg jpeg = make_jpeg(64, 64, (struct jpeg_kind){.channels = 3, .quality = 85, .no_tables = true});
 
     assert_fails(jpeg, ESP_ERROR_UNDECODABLE, "uantization table");
-    decode_well(picture(64, 64, USUAL), raw_input(64, 64));
+    decode_well(make_jpeg(64, 64, USUAL), raw_input(64, 64));
     assert_fails(jpeg, ESP_ERROR_UNDECODABLE, "uantization table");
     free(jpeg.bytes);
 }
@@ -888,22 +704,22 @@ END_TEST
 
 START_TEST(a_failure_leaves_no_trace)
 {
-    struct jpeg broken = picture(200, 100, USUAL);
+    struct jpeg broken = make_jpeg(200, 100, USUAL);
 
-    decode_well(picture(300, 200, USUAL), raw_input(64, 64));
+    decode_well(make_jpeg(300, 200, USUAL), raw_input(64, 64));
     memcpy(other, out, sizeof out);
     ck_assert_int_eq(decode(broken.bytes, broken.size / 2, raw_input(64, 64)), ESP_ERROR_UNDECODABLE);
-    decode_well(picture(300, 200, USUAL), raw_input(64, 64));
+    decode_well(make_jpeg(300, 200, USUAL), raw_input(64, 64));
     ck_assert_mem_eq(out, other, 3 * 64 * 64 * sizeof *out);
     free(broken.bytes);
 }
 END_TEST
 
-/* --- Memory --- */
+/* ---- memory ---- */
 
 START_TEST(warm_decoding_allocates_nothing)
 {
-    struct jpeg jpeg = picture(640, 480, USUAL), small = picture(64, 64, USUAL);
+    struct jpeg jpeg = make_jpeg(640, 480, USUAL), small = make_jpeg(64, 64, USUAL);
     uint64_t allocations;
 
     ck_assert_int_eq(decode(jpeg.bytes, jpeg.size, input_of(64, 64)), ESP_OK);
@@ -921,7 +737,7 @@ START_TEST(large_buffers_go_back)
 {
     const uint32_t height = 4, width = 3000; /* its scale is 1/1, and 3100 x 600 x 3 bytes are over 4 MiB */
     float *wide = malloc(3 * sizeof(float) * width * height);
-    struct jpeg jpeg = picture(3100, 600, USUAL);
+    struct jpeg jpeg = make_jpeg(3100, 600, USUAL);
     struct esp_input_info input = raw_input(height, width);
     uint64_t allocations;
 
@@ -937,7 +753,7 @@ END_TEST
 
 START_TEST(memory_runs_out)
 {
-    struct jpeg jpeg = picture(100, 80, USUAL);
+    struct jpeg jpeg = make_jpeg(100, 80, USUAL);
     uint64_t nth = 0;
     enum esp_status status;
 
