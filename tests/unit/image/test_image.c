@@ -4,8 +4,8 @@
 #include "core/memory.h"
 #include "espalier/image.h"
 #include "tests/support/jpegs.h"
+#include "tests/support/support.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +18,6 @@ static esp_decoder *decoder;
 static float out[VALUES_MAX], other[VALUES_MAX];
 static struct esp_image_report report;
 static struct esp_error error;
-
-static uint32_t random_state = 1;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (uint32_t)(((uint64_t)random_state * limit) >> 32);
-}
 
 static unsigned orientation_of(const uint8_t *body, size_t size)
 {
@@ -443,6 +435,8 @@ static double reference(const struct esp_pixels *pixels, const struct esp_fit *f
     return sum / weights;
 }
 
+static uint64_t random_state = 1;
+
 static void check_resampler(uint32_t w, uint32_t h, uint32_t width, uint32_t height, double less)
 {
     struct esp_pixels pixels = {malloc((size_t)w * h * 3), w, h, w - less, h - less / 2};
@@ -452,7 +446,7 @@ static void check_resampler(uint32_t w, uint32_t h, uint32_t width, uint32_t hei
     double largest = 0;
 
     for (size_t i = 0; i < (size_t)w * h * 3; i++)
-        ((uint8_t *)(uintptr_t)pixels.rgb)[i] = (uint8_t)random_below(256); /* noise is the hardest */
+        ((uint8_t *)(uintptr_t)pixels.rgb)[i] = (uint8_t)random_below(&random_state, 256); /* noise is the hardest */
     esp_fit_picture(&fit, w, h, 1, width, height);
     ck_assert(esp_resample(&resampler, &pixels, &fit, &planes));
     for (uint32_t i = 0; i < 3 * width * height; i++) {
@@ -643,24 +637,25 @@ START_TEST(truncation)
 }
 END_TEST
 
-static void mutate(struct jpeg jpeg)
+static void mutate(struct jpeg jpeg, uint64_t *random)
 {
     /* Half of them among the headers, where most can go wrong. */
-    for (uint32_t count = 1 + random_below(6); count > 0; count--) {
-        uint32_t range = random_below(2) ? (uint32_t)jpeg.size : (uint32_t)(jpeg.size < 700 ? jpeg.size : 700);
-        jpeg.bytes[random_below(range)] = random_below(4) ? (uint8_t)random_below(256) : 0xff;
+    for (size_t count = 1 + random_below(random, 6); count > 0; count--) {
+        size_t range = random_below(random, 2) ? jpeg.size : jpeg.size < 700 ? jpeg.size : 700;
+        jpeg.bytes[random_below(random, range)] = random_below(random, 4) ? (uint8_t)random_below(random, 256) : 0xff;
     }
 }
 
-static void fuzz(struct jpeg jpeg, int rounds)
+static void fuzz(struct jpeg jpeg, int rounds, uint64_t *random)
 {
     struct jpeg copy = {malloc(jpeg.size), jpeg.size};
     int good = 0;
 
     for (int i = 0; i < rounds; i++) {
         memcpy(copy.bytes, jpeg.bytes, jpeg.size);
-        mutate(copy);
-        enum esp_status status = decode_first(copy, copy.size - (random_below(4) ? 0 : random_below(300)));
+        mutate(copy, random);
+        enum esp_status status =
+            decode_first(copy, copy.size - (random_below(random, 4) ? 0 : random_below(random, 300)));
         ck_assert(status == ESP_OK || status == ESP_ERROR_NOT_JPEG || status == ESP_ERROR_UNDECODABLE ||
                   status == ESP_ERROR_TOO_LARGE);
         ck_assert(status == ESP_OK || (error.status == status && error.text[0] != 0));
@@ -677,13 +672,13 @@ START_TEST(mutation)
 {
     const struct jpeg_kind kinds[] = {USUAL, PROGRESSIVE, YCCK, SEPARATE_SCANS, GREY};
     struct esp_image_limits limits = {1 << 20, 200000};
+    uint64_t random = 20240229;
 
-    random_state = 20240229;
     esp_decoder_destroy(&decoder);
     ck_assert_int_eq(esp_decoder_create(&decoder, &limits, NULL), ESP_OK);
     for (size_t i = 0; i < 5; i++) {
         struct jpeg plain = make_jpeg(60, 50, kinds[i]), jpeg = with_exif(plain, good_exif(6, i % 2));
-        fuzz(jpeg, 1500);
+        fuzz(jpeg, 1500, &random);
         free(plain.bytes);
         free(jpeg.bytes);
     }
@@ -774,7 +769,7 @@ START_TEST(memory_runs_out)
 }
 END_TEST
 
-static Suite *image_suite(void)
+int main(void)
 {
     Suite *suite = suite_create("image");
     TCase *all = tcase_create("all");
@@ -807,16 +802,5 @@ static Suite *image_suite(void)
     tcase_add_test(all, large_buffers_go_back);
     tcase_add_test(all, memory_runs_out);
     suite_add_tcase(suite, all);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(image_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }
