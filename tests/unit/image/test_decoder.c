@@ -156,10 +156,9 @@ END_TEST
 START_TEST(warm_decoding_allocates_nothing)
 {
     struct jpeg jpeg = make_jpeg(640, 480, USUAL), small = make_jpeg(64, 64, USUAL);
-    uint64_t allocations;
 
     ck_assert_int_eq(decode(jpeg.bytes, jpeg.size, input_of(64, 64)), ESP_OK);
-    allocations = esp_allocations();
+    uint64_t allocations = esp_allocations();
     ck_assert_int_eq(decode(jpeg.bytes, jpeg.size, input_of(64, 64)), ESP_OK);
     ck_assert_int_eq(decode(small.bytes, small.size, input_of(64, 64)), ESP_OK);
     ck_assert_int_eq(decode(jpeg.bytes, jpeg.size, input_of(64, 64)), ESP_OK);
@@ -175,11 +174,10 @@ START_TEST(large_buffers_go_back)
     float *wide = malloc(3 * sizeof(float) * width * height);
     struct jpeg jpeg = make_jpeg(3100, 600, USUAL);
     struct esp_input_info input = raw_input(height, width);
-    uint64_t allocations;
 
     ck_assert_int_eq(esp_decoder_decode(decoder, jpeg.bytes, jpeg.size, &input, wide, &decoded.report, NULL), ESP_OK);
     ck_assert_uint_eq(decoded.report.decoded_width, 3100);
-    allocations = esp_allocations();
+    uint64_t allocations = esp_allocations();
     ck_assert_int_eq(esp_decoder_decode(decoder, jpeg.bytes, jpeg.size, &input, wide, &decoded.report, NULL), ESP_OK);
     ck_assert_uint_eq(esp_allocations(), allocations + 1); /* the pixels; all else is small and was kept */
     free(jpeg.bytes);

@@ -22,18 +22,10 @@ START_TEST(other_formats)
         const char *bytes;
         size_t size;
         const char *name;
-    } formats[] = {{"\x89PNG\r\n\x1a\n....", 12, "PNG"},
-                   {"GIF89a......", 12, "GIF"},
-                   {"RIFF\1\2\3\4WEBP", 12, "WebP"},
-                   {"BM..........", 12, "BMP"},
-                   {"II*\0........", 12, "TIFF"},
-                   {"MM\0*........", 12, "TIFF"},
-                   {"\0\0\0\x18"
-                    "ftypheic",
-                    12, "HEIF"},
-                   {"\0\0\0\x18"
-                    "ftypavif",
-                    12, "AVIF"}};
+    } formats[] = {{"\x89PNG\r\n\x1a\n....", 12, "PNG"}, {"GIF89a......", 12, "GIF"},
+                   {"RIFF\1\2\3\4WEBP", 12, "WebP"},     {"BM..........", 12, "BMP"},
+                   {"II*\0........", 12, "TIFF"},        {"MM\0*........", 12, "TIFF"},
+                   {"\0\0\0\030ftypheic", 12, "HEIF"},   {"\0\0\0\030ftypavif", 12, "AVIF"}};
 
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         struct jpeg bytes = {(uint8_t *)(uintptr_t)formats[i].bytes, formats[i].size};
@@ -143,10 +135,9 @@ END_TEST
 static enum esp_status decode_first(struct jpeg jpeg, size_t size)
 {
     uint8_t *bytes = malloc(size ? size : 1);
-    enum esp_status status;
 
     memcpy(bytes, jpeg.bytes, size);
-    status = decode(bytes, size, raw_input(32, 32));
+    enum esp_status status = decode(bytes, size, raw_input(32, 32));
     free(bytes);
     return status;
 }
