@@ -4,6 +4,7 @@ the small one is gone. Prints what a replica of each kind takes and does, for de
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -49,26 +50,48 @@ def balancer(tmp_path: Path, pools: dict[str, Replica]) -> Iterator[HAProxy]:
         yield running
 
 
-def classify(port: int, query: str) -> list[dict[str, object]]:
-    status, said = ask(port, f"/classify?{query}", "POST", picture(), Content_Type="image/jpeg")
-    assert status == 200, said
-    return json.loads(said)["predictions"]
+Sent = tuple[str, bytes]  # a body and its type before it
+RAW: Sent = ("image/jpeg", picture())
+NAMES = {"whole": "tiny-imagenet-200", "cats": "tiny-imagenet-200-cutout"}  # of the networks, in an answer
+
+
+def form(**fields: str) -> Sent:
+    """The picture and these fields, as curl -F sends them."""
+    parts = [f'--line\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+    image = b'--line\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n' + picture() + b"\r\n"
+    return "multipart/form-data; boundary=line", b"".join([*parts, image, b"--line--\r\n"])
+
+
+def document(kind: str = "application/json", **options: object) -> Sent:
+    return kind, json.dumps({"image": base64.b64encode(picture()).decode(), **options}).encode()
 
 
 @pytest.mark.parametrize(
-    "query, pool",
-    [("categories=cat", "cats"), ("categories=tabby,lion", "cats"), ("categories=animal%2Fcat%2Ftabby%2Ccougar", "cats"),
-     ("categories=animal/cat/tabby,animal/cat", "cats"), ("categories=cat,dog", "whole"), ("categories=tabbycat", None),
-     ("categories=animal", "whole"), ("", "whole"), ("categories=cat&attention=dog:0", "whole"),
-     ("categories=cat&search=beam:1", "whole")],
+    "query, sent, pool",
+    [("categories=cat", RAW, "cats"), ("categories=tabby,lion", RAW, "cats"), ("categories=animal%2Fcat%2Ftabby%2Ccougar", RAW, "cats"),
+     ("categories=animal/cat/tabby,animal/cat", RAW, "cats"), ("top=2&categories=cat&groups=true&timeout_ms=9000", RAW, "cats"),
+     ("categories=cat,dog", RAW, "whole"), ("categories=tabbycat", RAW, None), ("categories=animal", RAW, "whole"), ("", RAW, "whole"),
+     # Options that may name what the small pool has not, wherever they stand.
+     ("categories=cat&attention=dog:0", RAW, "whole"), ("attention=dog:0&categories=cat", RAW, "whole"),
+     ("categories=cat&%61ttention=dog:0", RAW, "whole"), ("categories=cat&se%61rch=beam:1", RAW, "whole"), ("%63ategories=cat", RAW, "whole"),
+     ("categories=cat&search=beam:1", RAW, "whole"), ("categories=cat&model=tiny-imagenet-200", RAW, "whole"),
+     ("categories=cat", form(attention="dog:0"), "whole"), ("categories=cat", form(model="tiny-imagenet-200"), "whole"),
+     ("categories=cat", form(search="beam:1"), "whole"), ("categories=cat", form(options='{"attention": {"dog": 0}}'), "whole"),
+     ("categories=cat", document(attention={"dog": 0}), "whole"), ("categories=cat", document(model="tiny-imagenet-200"), "whole"),
+     ("categories=cat", document("Application/JSON; charset=utf-8", search={"beam": 1}), "whole"),
+     ("", document(categories=["cat"]), "whole")],
 )  # fmt: skip
-def test_who_is_served_by_whom(pools, balancer, query, pool):
+def test_who_is_served_by_whom(pools, balancer, query, sent, pool):
+    kind, body = sent
     before = {name: replica.answered() for name, replica in pools.items()}
-    status, said = ask(balancer.port, f"/classify?{query}", "POST", picture(), Content_Type="image/jpeg")
-    expected = ask(pools["whole"].port, f"/classify?{query}", "POST", picture(), Content_Type="image/jpeg")
-    assert status == expected[0] == (200 if pool else 422)
+    status, said = ask(balancer.port, f"/classify?{query}", "POST", body, Content_Type=kind)
+    expected = ask(pools["whole"].port, f"/classify?{query}", "POST", body, Content_Type=kind)
+    assert status == expected[0] == (200 if pool else 422), said
     if pool:
-        assert json.loads(said)["predictions"] == json.loads(expected[1])["predictions"]  # the same digits
+        answer, wanted = json.loads(said), json.loads(expected[1])
+        assert [answer.get(part) for part in ("predictions", "groups")] == [wanted.get(part) for part in ("predictions", "groups")]  # the same digits
+        assert answer["model"]["name"] == NAMES[pool]
+
         def served():
             return {name: replica.answered() - before[name] for name, replica in pools.items()}
 
