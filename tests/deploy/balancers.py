@@ -1,4 +1,5 @@
-"""The configurations of deploy/haproxy and deploy/nginx as they are, but for ports and for where they keep their files."""
+"""The configurations of deploy/haproxy and deploy/nginx as they are, but for ports and for where they keep their files; all of
+their timeouts may be a fifth, for a test that waits for them."""
 
 from __future__ import annotations
 
@@ -12,17 +13,22 @@ from pathlib import Path
 from places import DEPLOY, WAIT_SECONDS, ask, free_ports, wait_until
 
 
+FIFTH_MS = 200  # of a second
+
+
 class Balancer:
     """`ports` says which port takes the place of which; 8000, where it listens, gets one of its own."""
 
     source: Path
 
-    def __init__(self, work: Path, ports: Mapping[int, int]) -> None:
+    def __init__(self, work: Path, ports: Mapping[int, int], hurried: bool = False) -> None:
         self.port = free_ports(1)[0]
         self.work, self.log = work, work / "balancer.log"
         self.config = work / self.source.name
         changed = {8000: self.port, **ports}
         text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{changed.get(int(match[1]), int(match[1]))}", self.source.read_text())
+        if hurried:
+            text = re.sub(r"(timeout(?: [\w-]+)? +)(\d+)s\b", lambda match: f"{match[1]}{int(match[2]) * FIFTH_MS}ms", text)
         self.config.write_text(self.adapt(text))
 
     def adapt(self, text: str) -> str:

@@ -4,7 +4,9 @@ the build, run bare."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from balancers import HAProxy, Nginx
+from balancers import Balancer, HAProxy, Nginx
 from containers import Containers
+from load.mixes import picture
 from places import ask, free_ports, wait_until
 from replicas import Container, Process, Replica
+from standins import Deaf, Silent
 from traffic import Traffic
 
 REQUESTS = int(os.environ.get("ESPALIER_TEST_REQUESTS", "20000"))
@@ -121,3 +125,36 @@ def test_nothing_internal_is_let_through(tmp_path, bare):
             assert ask(balancer.port, "/v2/repository/index", "POST")[0] == 404
             assert ask(balancer.port, "/v2/%72epository/index", "POST")[0] == 404
             assert ask(balancer.port, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("kind", [HAProxy, Nginx])
+def test_a_request_id_is_taken_over_or_made(tmp_path, bare, kind):
+    def known_as(**headers: str) -> str:
+        status, said = ask(balancer.port, "/classify?categories=tabby", "POST", picture(), Content_Type="image/jpeg", **headers)
+        assert status == 200, said
+        return json.loads(said)["request_id"]
+
+    with kind(tmp_path, ports(bare)) as balancer:
+        assert known_as(X_Request_Id="order-4711.b_2") == "order-4711.b_2"
+        made = [known_as(), known_as(), known_as(X_Request_Id="not an id!"), known_as(X_Request_Id="x" * 129)]
+        assert len(set(made)) == len(made) and all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+
+
+@pytest.mark.parametrize("kind", [HAProxy, Nginx])
+def test_a_deadline_is_not_repeated(tmp_path, kind: type[Balancer]):
+    """Who gave no answer in all that time was at work on it: the others would be, too, and three of them for one client."""
+    with Silent() as one, Silent() as two, Silent() as three:
+        replicas = (one, two, three)
+        with kind(tmp_path, dict(zip(PORTS, (replica.port for replica in replicas))), hurried=True) as balancer:
+            assert ask(balancer.port, "/classify", "POST", picture(), Content_Type="image/jpeg")[0] == 504
+            assert sum(replica.asked for replica in replicas) == 1
+
+
+def test_nginx_goes_on_where_a_connection_is_not_taken(tmp_path, bare):
+    """As of a machine that is gone without a word: no connection is refused there, none comes about. (HAProxy's checks notice.)"""
+    with Deaf() as gone, Nginx(tmp_path, dict(zip(PORTS, (gone.port, bare[1].port, bare[2].port)))) as balancer:
+        def tried_there() -> bool:
+            assert ask(balancer.port, "/classify?categories=tabby", "POST", picture(), Content_Type="image/jpeg")[0] == 200
+            return re.search(r"timed out.* while connecting to upstream.*POST /classify", balancer.log.read_text()) is not None
+
+        wait_until(tried_there, "a request to be tried at the one that is gone")
