@@ -1,10 +1,18 @@
 """The configurations of deploy/haproxy and deploy/nginx as they are, but for ports and for where they keep their files; all of
-their timeouts may be a fifth, for a test that waits for them."""
+their timeouts may be a fifth, for a test that waits for them.
+
+    with HAProxy(folder, {8081: port, ...}) as balancer:
+        balancer.wait_for_all()       until it sends requests to all replicas
+        balancer.drain(1)             replica 1 gets no more requests, and has none when this returns; as an operator would
+        balancer.admit(1)             it gets some again
+        balancer.reload()             its configuration, which may have changed
+        balancer.repeated()           how often it sent a request once more, to another replica or the same"""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -37,6 +45,21 @@ class Balancer:
     def command(self) -> Sequence[str]:
         raise NotImplementedError
 
+    def wait_for_all(self) -> None:
+        raise NotImplementedError
+
+    def drain(self, number: int) -> None:
+        raise NotImplementedError
+
+    def admit(self, number: int) -> None:
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        raise NotImplementedError
+
+    def repeated(self) -> int:
+        raise NotImplementedError
+
     def __enter__(self) -> Balancer:
         with self.log.open("w") as out:
             self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.command()], stdout=out, stderr=out)
@@ -60,7 +83,30 @@ class HAProxy(Balancer):
         return text.replace("/run/haproxy/admin.sock", str(self.socket))
 
     def command(self) -> Sequence[str]:
-        return ["haproxy", "-db", "-f", str(self.config)]
+        return ["haproxy", "-W", "-f", str(self.config)]
+
+    def worker(self) -> int:
+        """The process that does the work, below the one that was started."""
+        return int(re.search(r"^Pid: (\d+)$", self.tell("show info"), re.M)[1])
+
+    def wait_for_all(self) -> None:
+        for row in self.figures("espalier"):
+            self.wait_for("espalier", row["svname"], status="UP")
+
+    def drain(self, number: int) -> None:
+        self.tell(f"set server espalier/replica{number} state drain")
+        self.wait_for("espalier", f"replica{number}", scur="0")
+
+    def admit(self, number: int) -> None:
+        self.tell(f"set server espalier/replica{number} state ready")
+
+    def reload(self) -> None:
+        before = self.worker()
+        self.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: self.worker() != before, "a worker with the new configuration")
+
+    def repeated(self) -> int:
+        return sum(int(row["wretr"]) + int(row["wredis"]) for row in self.figures("espalier"))
 
     def tell(self, words: str) -> str:
         """As an operator with socat."""
@@ -93,3 +139,41 @@ class Nginx(Balancer):
 
     def command(self) -> Sequence[str]:
         return ["nginx", "-c", str(self.config), "-g", "daemon off;"]
+
+    def wait_for_all(self) -> None:
+        """It takes them for well until a request fails."""
+
+    def drain(self, number: int) -> None:
+        self._mark(number, " down;")
+
+    def admit(self, number: int) -> None:
+        self._mark(number, ";")
+
+    def _mark(self, number: int, end: str) -> None:
+        lines = self.config.read_text().splitlines()
+        place = [index for index, line in enumerate(lines) if line.strip().startswith("server 127.0.0.1:")][number - 1]
+        lines[place] = lines[place].removesuffix(";").removesuffix(" down") + end
+        self.config.write_text("\n".join(lines) + "\n")
+        self.reload()
+
+    def reload(self) -> None:
+        """The workers of the old configuration go when their last request is over."""
+        before = children(self.process.pid)
+        subprocess.run(["nginx", "-s", "reload", "-c", str(self.config)], check=True, stderr=subprocess.DEVNULL)
+        wait_until(lambda: not before & children(self.process.pid), "the old workers to end")
+
+    def repeated(self) -> int:
+        """It says so of each request that failed somewhere, and the tests let none fail everywhere."""
+        return len(re.findall(r'^.* \[error\] .* upstream: "', self.log.read_text(), re.M))
+
+
+def children(parent: int) -> set[int]:
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended in the meantime
+        if int(fields[1]) == parent:
+            found.add(int(stat.parent.name))
+    return found

@@ -83,9 +83,9 @@ def behind_haproxy(work: Path, small: Path, pools: bool, seconds: float) -> tupl
     with HAProxy(work, ports) as balancer:
         wait_until(lambda: sum(row["status"] == "UP" for name in ("espalier", "cats") for row in balancer.figures(name)
                                if not (name == "cats" and row["svname"] != "cats1")) == 2, "two replicas")  # fmt: skip
-        before = ticks(balancer.process.pid)
+        before = ticks(balancer.worker())
         records = ask_for(("127.0.0.1", balancer.port), seconds, whole=USERS // 2, one=USERS // 2)
-        used = (ticks(balancer.process.pid) - before) / os.sysconf("SC_CLK_TCK")
+        used = (ticks(balancer.worker()) - before) / os.sysconf("SC_CLK_TCK")
     for replica in replicas:
         replica.drain()
     return records, used * 1e6 / sum(map(len, records.values()))

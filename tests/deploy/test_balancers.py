@@ -1,6 +1,6 @@
-"""Three replicas behind a balancer under load: one is drained and replaced, one is killed, then all are replaced in turn. No
-request of the client may fail. HAProxy in front of containers where the machine can have them, nginx in front of the program of
-the build, run bare."""
+"""Three replicas behind a balancer under load, HAProxy and nginx: one is drained and replaced, one is killed, then all are
+replaced in turn. No request of the client may fail. The replicas are containers where the machine can have them, otherwise the
+program of the build, run bare."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from replicas import Container, Process, Replica
 from standins import Deaf, Silent
 from traffic import Traffic
 
+RELOADS = 10
 REQUESTS = int(os.environ.get("ESPALIER_TEST_REQUESTS", "20000"))
 PORTS = (8081, 8082, 8083)  # of the replicas in the configurations; 8091 is the small pool's
 
@@ -72,17 +73,18 @@ def check(traffic: Traffic, what: str) -> None:
     assert traffic.failed == []
 
 
-def live_through_everything(balancer: HAProxy, replicas: list[Replica], requests: int) -> Traffic:
-    for number in (1, 2, 3):
-        balancer.wait_for("espalier", f"replica{number}", status="UP")
+def live_through_everything(balancer: Balancer, replicas: list[Replica], requests: int) -> Traffic:
+    balancer.wait_for_all()
     with Traffic(balancer.port, "one") as traffic:
         traffic.reach(requests // 20)
-        # An operator takes one out, waits until nobody is served by it, replaces it and lets it in.
-        balancer.tell("set server espalier/replica1 state drain")
-        balancer.wait_for("espalier", "replica1", scur="0")
+        # An operator takes one out, so that nobody is served by it, replaces it and lets it in.
+        balancer.drain(1)
+        before = replicas[0].answered()
+        traffic.reach(traffic.over + requests // 50)
+        assert replicas[0].answered() == before
         replicas[0].drain()
         replicas[0].start()
-        balancer.tell("set server espalier/replica1 state ready")
+        balancer.admit(1)
         wait_until(lambda: replicas[0].answered() > 0, "the new replica to be asked")
         # One dies in the middle of its requests.
         replicas[1].kill()
@@ -92,28 +94,28 @@ def live_through_everything(balancer: HAProxy, replicas: list[Replica], requests
             replica.drain()
             replace(replica)
         traffic.reach(requests)
-    print("\nrepeated, by the same replica or another:", sum(int(row["wretr"]) + int(row["wredis"]) for row in balancer.figures("espalier")))
+    print("\nrepeated, by the same replica or another:", balancer.repeated())
     return traffic
 
 
-def test_haproxy(tmp_path, contained):
-    with HAProxy(tmp_path, ports(contained)) as balancer:
-        kind = "containers" if isinstance(contained[0], Container) else "bare daemons"
-        check(live_through_everything(balancer, contained, REQUESTS), f"HAProxy, {kind}")
+@pytest.mark.parametrize("kind", [HAProxy, Nginx])
+def test_no_request_fails(tmp_path, contained, kind):
+    """HAProxy asks the replicas how they are; nginx knows of a replica's end by the requests that fail there, and repeats them."""
+    with kind(tmp_path, ports(contained)) as balancer:
+        run = "containers" if isinstance(contained[0], Container) else "bare daemons"
+        check(live_through_everything(balancer, contained, REQUESTS), f"{kind.__name__}, {run}")
 
 
-def test_nginx(tmp_path, bare):
-    """It knows of a replica's end by the requests that fail there, which it repeats."""
-    with Nginx(tmp_path, ports(bare)) as balancer:
+@pytest.mark.parametrize("kind", [HAProxy, Nginx])
+def test_no_request_fails_while_its_configuration_changes(tmp_path, bare, kind):
+    """Clients keep their connections as long as they are let: a request that is on its way when one is closed would be lost."""
+    with kind(tmp_path, ports(bare)) as balancer:
+        balancer.wait_for_all()
         with Traffic(balancer.port, "one") as traffic:
-            traffic.reach(REQUESTS // 20)
-            bare[1].kill()
-            replace(bare[1])
-            for replica in bare:
-                replica.drain()
-                replace(replica)
-            traffic.reach(REQUESTS // 4)
-    check(traffic, "nginx, bare daemons")
+            for _ in range(RELOADS):
+                traffic.reach(traffic.over + REQUESTS // 200)
+                balancer.reload()
+        check(traffic, f"{kind.__name__}, {RELOADS} reloads")
 
 
 def test_nothing_internal_is_let_through(tmp_path, bare):
