@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 from collections.abc import Iterator
@@ -160,3 +161,13 @@ def test_nginx_goes_on_where_a_connection_is_not_taken(tmp_path, bare):
             return re.search(r"timed out.* while connecting to upstream.*POST /classify", balancer.log.read_text()) is not None
 
         wait_until(tried_there, "a request to be tried at the one that is gone")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives up what it may do")
+def test_haproxy_does_not_work_as_root(tmp_path, bare):
+    """Debian's package has a user and an empty directory for it. The operator's socket is there all the same."""
+    with HAProxy(tmp_path, ports(bare)) as balancer:
+        worker = Path(f"/proc/{balancer.worker()}")
+        assert re.search(r"^Uid:\s+(\d+)", (worker / "status").read_text(), re.M)[1] == str(pwd.getpwnam("haproxy").pw_uid)
+        assert os.readlink(worker / "root") == pwd.getpwnam("haproxy").pw_dir
+        assert ask(balancer.port, "/readyz")[0] == 200

@@ -119,6 +119,12 @@ def test_without_the_small_pool(pools, balancer):
     assert pools["whole"].answered() > REQUESTS // 4
 
 
+def test_one_drained_stands_in_for_nobody(balancer):
+    """Those that repeat the small pool's requests are the replicas of the whole network: an operator drains each once."""
+    balancer.drain(1)
+    assert [row["status"].split()[0] for row in balancer.figures("cats") if row["svname"] == "replica1"] == ["DRAIN"]
+
+
 def memory(replica: Replica) -> float:
     """Resident, in MB."""
     return int(re.search(rb"process_resident_memory_bytes (\d+)", ask(replica.port, "/metrics")[1])[1]) / 1e6
