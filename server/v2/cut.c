@@ -83,6 +83,11 @@ static bool key_is(const struct reader *reader, const char *name)
     return reader->key.size == strlen(name) && !memcmp(reader->key.text, name, reader->key.size);
 }
 
+static bool at_null(const struct reader *reader)
+{
+    return reader->end - reader->at >= 4 && !memcmp(reader->at, "null", 4);
+}
+
 /* The value of an input's "data" begins here. */
 static bool cut_data(struct reader *reader)
 {
@@ -91,6 +96,8 @@ static bool cut_data(struct reader *reader)
 
     while (reader->at < reader->end && is_space(*reader->at))
         reader->at++;
+    if (at_null(reader))
+        return true;
     if (reader->at == reader->end || *reader->at != '[')
         return problem(reader->response, 422, "the data of an input has to be an array");
     if (cuts->count == V2_INPUTS_MAX)

@@ -2,6 +2,7 @@
 #include "server/options_text.h"
 #include "server/problem.h"
 #include "server/v2/infer.h"
+#include "server/v2/parameters.h"
 #include "server/v2/tensor.h"
 #include "server/work/job.h"
 
@@ -10,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BINARY_LENGTH_DIGITS = 18 };
+enum {
+    BINARY_LENGTH_DIGITS = 18,
+    LEVELS = 4 /* of JSON that have members of the protocol: {"inputs": [{"parameters": {...}}]} */
+};
 
 /* The request while it is read. */
 struct reader {
@@ -43,6 +47,26 @@ static bool split(struct reader *reader, const struct request *request, size_t *
     return true;
 }
 
+/* Many clients write every member that there could be, and null for those that there are not. */
+static void drop_nulls(json_t *value, int levels)
+{
+    const char *name;
+    json_t *member;
+    void *next;
+
+    if (levels == 0)
+        return;
+    json_object_foreach_safe(value, next, name, member)
+    {
+        if (json_is_null(member))
+            json_object_del(value, name);
+        else
+            drop_nulls(member, levels - 1);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++)
+        drop_nulls(json_array_get(value, i), levels - 1);
+}
+
 static bool open_json(struct reader *reader, const struct request *request)
 {
     struct bytes rest = {0};
@@ -56,6 +80,7 @@ static bool open_json(struct reader *reader, const struct request *request)
         cuts_make(&reader->cuts, (const char *)request->body, json, &rest, reader->response) &&
         document_open(&reader->job->document, rest.data ? (const char *)rest.data : "", rest.size, reader->response);
     bytes_free(&rest);
+    drop_nulls(reader->job->document.root, LEVELS);
     return good;
 }
 
@@ -89,6 +114,8 @@ static bool read_parameter(struct reader *reader, const char *name, const json_t
 {
     if (is_option(name))
         return read_option(reader, name, value);
+    if (parameter_is_foreign(name))
+        return true;
     if (strcmp(name, "binary_data_output"))
         return problem(reader->response, 422,
                        "there is no parameter '%.64s'; there are categories, attention, search, budget, timeout_ms and "
@@ -333,13 +360,17 @@ static bool add_output(struct reader *reader, enum infer_output_name name, bool 
     return true;
 }
 
-static bool read_binary_data(struct reader *reader, const json_t *parameters, const char *name, bool *binary)
+static bool read_binary_data(struct reader *reader, json_t *parameters, const char *name, bool *binary)
 {
     const json_t *wanted = json_object_get(parameters, "binary_data");
-    size_t known = wanted ? 1 : 0;
 
-    if (parameters && (!json_is_object(parameters) || json_object_size(parameters) != known))
-        return problem(reader->response, 422, "the output '%.64s' may have one parameter: binary_data", name);
+    if (json_object_get(parameters, "classification"))
+        return problem(reader->response, 422,
+                       "the output '%.64s' cannot be had as a classification; take the largest of its values, or ask "
+                       "/classify, which has the option top",
+                       name);
+    if (!parameters_check(parameters, "binary_data", "output", name, reader->response))
+        return false;
     *binary = wanted ? json_is_true(wanted) : reader->binary_outputs;
     return !wanted || json_is_boolean(wanted) ||
            problem(reader->response, 422, "binary_data of the output '%.64s' has to be true or false", name);
@@ -348,7 +379,7 @@ static bool read_binary_data(struct reader *reader, const json_t *parameters, co
 static bool read_output(struct reader *reader, const json_t *output)
 {
     const char *name = json_string_value(json_object_get(output, "name"));
-    const json_t *parameters = json_object_get(output, "parameters");
+    json_t *parameters = json_object_get(output, "parameters");
     bool binary = false;
 
     if (!name || json_object_size(output) != (parameters ? 2 : 1))

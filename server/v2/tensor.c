@@ -1,6 +1,7 @@
 #include "server/v2/tensor.h"
 
 #include "server/problem.h"
+#include "server/v2/parameters.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -58,14 +59,13 @@ static bool take_json(struct tensor *tensor, const json_t *number, const struct 
     return true;
 }
 
-static bool find_data(struct tensor *tensor, const json_t *data, const json_t *parameters, const struct cuts *cuts,
+static bool find_data(struct tensor *tensor, const json_t *data, json_t *parameters, const struct cuts *cuts,
                       struct binary *binary, struct response *response)
 {
     const json_t *size = json_object_get(parameters, "binary_data_size");
-    size_t known = size ? 1 : 0;
 
-    if (parameters && (!json_is_object(parameters) || json_object_size(parameters) != known))
-        return problem(response, 422, "the input '%.64s' may have one parameter: binary_data_size", tensor->name);
+    if (!parameters_check(parameters, "binary_data_size", "input", tensor->name, response))
+        return false;
     if (!data == !size)
         return problem(response, 422, "the input '%.64s' has to have either data or the parameter binary_data_size",
                        tensor->name);
@@ -75,7 +75,7 @@ static bool find_data(struct tensor *tensor, const json_t *data, const json_t *p
 bool tensor_read(struct tensor *tensor, const json_t *input, const struct cuts *cuts, struct binary *binary,
                  struct response *response)
 {
-    const json_t *data = json_object_get(input, "data"), *parameters = json_object_get(input, "parameters");
+    json_t *data = json_object_get(input, "data"), *parameters = json_object_get(input, "parameters");
     size_t known = 3 + (data != NULL) + (parameters != NULL);
 
     *tensor = (struct tensor){.name = json_string_value(json_object_get(input, "name")),

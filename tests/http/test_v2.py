@@ -363,6 +363,69 @@ def test_deadline(picture):
         refused(answer, 504, "1 ms")
 
 
+# ---- inference: what clients send besides ----
+
+def test_a_member_that_is_null_is_absent(daemon, picture):
+    """Clients write all members that there could be, those without a value as null."""
+    one = jpegs(picture)
+    expected = outputs(infer(daemon, one))
+    for members in ({"id": None}, {"parameters": None}, {"outputs": None}, {"model_name": None, "model_version": None}, {"raw_inputs": None},
+                    {"parameters": {"categories": None, "timeout_ms": None, "binary_data_output": None, "colour": None}},
+                    {"outputs": [{"name": name, "parameters": None} for name in expected]},
+                    {"outputs": [{"name": name, "parameters": {"binary_data": None, "classification": None}, "data": None} for name in expected]}):
+        answer = infer(daemon, one, **members)
+        assert outputs(answer) == expected and "id" not in answer.json
+    assert outputs(infer(daemon, one | {"parameters": None})) == expected
+    assert outputs(infer(daemon, one | {"parameters": {"binary_data_size": None, "content_type": None}, "contents": None})) == expected
+    head, data = binary("jpeg", "BYTES", [1], packed(picture))
+    assert outputs(infer_binary(daemon, (head | {"data": None}, data))) == expected
+
+
+def test_null_stands_for_no_value_that_is_needed(daemon, picture):
+    one = jpegs(picture)
+    refused(daemon.request("POST", INFER, b'{"inputs": null}'), 400, "inputs")
+    refused(infer(daemon, None), 422, "name, datatype and shape")
+    refused(infer(daemon, one, outputs=[None]), 422, "object")
+    refused(infer(daemon, one, outputs=[{"name": None}]), 422, "object")
+    for name in ("name", "datatype", "shape"):
+        refused(infer(daemon, one | {name: None}), 422, "name, datatype and shape")
+    refused(infer(daemon, one | {"shape": [None]}), 422, "whole")
+    refused(infer(daemon, one | {"data": None}), 422, "either data")
+    refused(infer(daemon, one | {"data": [None]}), 422, "string")
+    refused(daemon.request("POST", INFER, b'{"id": null, "id": "a", "inputs": []}'), 422, "twice")
+    refused(daemon.request("POST", INFER, b'{"inputs": [{"data": nil}]}'), 422, "array")
+
+
+# Of the client libraries of Triton, KServe, MLServer and their like.
+FOREIGN = {"sequence_id": 7, "sequence_start": True, "sequence_end": True, "priority": 1, "timeout": 5, "headers": {"a": "b"},
+           "content_type": "np", "triton_enable_empty_final_response": False, "triton_anything": {"at": ["all"]}}
+
+
+@pytest.mark.parametrize("foreign", [{name: value} for name, value in FOREIGN.items()] + [FOREIGN], ids=lambda foreign: ",".join(foreign))
+def test_parameters_of_other_servers_are_ignored(daemon, picture, foreign):
+    """Wherever a client puts them; what is ours is read beside them."""
+    head, data = binary("jpeg", "BYTES", [1], packed(picture))
+    head["parameters"].update(foreign)
+    answer = infer_binary(daemon, (head, data), parameters=foreign | {"categories": "orange,lemon"},
+                          outputs=[{"name": "categories"}, {"name": "scores", "parameters": foreign | {"binary_data": True}}])
+    assert "inference-header-content-length" in answer.headers
+    assert_same_bits(outputs(answer), 0, classified(daemon, picture, "?categories=orange,lemon"))
+    assert infer(daemon, jpegs(picture) | {"parameters": foreign}, texts("categories", "cat") | {"parameters": foreign}).status == 200
+
+
+def test_other_parameters_are_refused(daemon, picture):
+    """A name of ours that is mistyped would be ignored, too. What there is is said."""
+    ours = ["categories", "attention", "search", "budget", "timeout_ms", "binary_data_output"]
+    for name in ("timeout-ms", "categorys", "top", "groups", "sequence", "Priority", "triton", ""):
+        refused(infer(daemon, jpegs(picture), parameters={name: 1}), 422, f"'{name}'", *ours)
+        refused(infer(daemon, jpegs(picture) | {"parameters": {name: 1}}), 422, "jpeg", f"'{name}'", "binary_data_size")
+        refused(infer(daemon, jpegs(picture), outputs=[{"name": "scores", "parameters": {name: 1}}]), 422, "scores", f"'{name}'", "binary_data")
+    refused(infer(daemon, jpegs(picture) | {"parameters": []}), 422, "jpeg", "object")
+    refused(infer(daemon, jpegs(picture), outputs=[{"name": "scores", "parameters": 7}]), 422, "scores", "object")
+    refused(infer(daemon, jpegs(picture), outputs=[{"name": "scores", "parameters": {"classification": 3}}]), 422, "classification", "/classify", "top")
+    refused(infer(daemon, jpegs(picture), outputs=[{"name": "scores", "parameters": {"shared_memory_region": "a"}}]), 422, "shared_memory_region")
+
+
 # ---- inference: outputs ----
 
 def test_outputs_that_are_asked_for(daemon, picture):
@@ -588,7 +651,7 @@ def test_requests_that_cannot_be_read(daemon, picture):
     ({"parameters": {"budget": "macs:1"}}, ["budget of 1 MACs"]), ({"parameters": {"binary_data_output": 1}}, ["true or false"]),
     ({"parameters": {"attention": "cat"}}, ["cat:2.0"]), ({"outputs": {}}, ["array"]), ({"outputs": ["scores"]}, ["object"]),
     ({"outputs": [{"name": "logits"}]}, ["logits", "scores"]), ({"outputs": [{"name": "scores"}, {"name": "scores"}]}, ["twice"]),
-    ({"outputs": [{"name": "scores", "parameters": {"classification": 3}}]}, ["binary_data"]),
+    ({"outputs": [{"name": "scores", "parameters": {"classification": 3}}]}, ["classification", "top"]),
     ({"outputs": [{"name": "scores", "parameters": {"binary_data": 1}}]}, ["true or false"]),
     ({"outputs": [{"name": "scores", "shape": [1]}]}, ["object"]),
 ])

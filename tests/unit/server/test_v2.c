@@ -42,6 +42,9 @@ START_TEST(test_data_is_cut_out)
          "[ [1,2] , [3,4] ]", 4},
         {"{\"inputs\":[{\"data\":[\"]\\\"[,\"]}]}", "{\"inputs\":[{\"data\":0}]}", "[\"]\\\"[,\"]", 1},
         {"{\"inputs\":[{\"data\":[ ]}]}", "{\"inputs\":[{\"data\":0}]}", "[ ]", 0},
+        /* null is no data. */
+        {"{\"inputs\":[{\"data\": null,\"a\":1}]}", "{\"inputs\":[{\"data\": null,\"a\":1}]}", NULL, 0},
+        {"{\"inputs\":[{\"data\":null", "{\"inputs\":[{\"data\":null", NULL, 0},
         {"{\"id\":\"inputs\",\"inputs\":[{\"name\":\"data\",\"data\":[7]}]}",
          "{\"id\":\"inputs\",\"inputs\":[{\"name\":\"data\",\"data\":0}]}", "[7]", 1},
         /* The same words at other places. */
@@ -88,7 +91,8 @@ END_TEST
 START_TEST(test_what_cannot_be_cut_is_refused)
 {
     static const char *const no_arrays[] = {"{\"inputs\":[{\"data\":0}]}", "{\"inputs\":[{\"data\":\"x\"}]}",
-                                            "{\"inputs\":[{\"data\":{}}]}", "{\"inputs\":[{\"data\":"};
+                                            "{\"inputs\":[{\"data\":{}}]}",
+                                            "{\"inputs\":[{\"data\":", "{\"inputs\":[{\"data\":nul"};
     struct cuts cuts;
 
     for (size_t i = 0; i < sizeof no_arrays / sizeof *no_arrays; i++) {
