@@ -251,7 +251,8 @@ static bool read_jpeg(struct reader *reader, const struct tensor *tensor)
     if (!claim_pictures(reader))
         return false;
     reader->job->pictures.form = tensor->binary ? PICTURE_JPEG : PICTURE_BASE64;
-    bool good = elements_open(&elements, tensor, V2_IMAGES_MAX, reader->response) && take_jpegs(reader, &elements);
+    bool good = elements_open(&elements, tensor, ELEMENTS_COLUMN, V2_IMAGES_MAX, reader->response) &&
+                take_jpegs(reader, &elements);
     document_keep(&reader->job->document, elements.array); /* the texts are read later */
     elements_close(&elements);
     return good;
@@ -270,7 +271,7 @@ static bool read_names(struct reader *reader, const struct tensor *tensor,
     size_t length;
     bool good = options_name(options, tensor->name, strlen(tensor->name), &option, reader->response);
 
-    if (!good || !elements_open(&elements, tensor, V2_NAMES_MAX, reader->response))
+    if (!good || !elements_open(&elements, tensor, ELEMENTS_ROW, V2_NAMES_MAX, reader->response))
         return false;
     for (size_t i = 0; i < elements.count && good; i++)
         good =
@@ -281,7 +282,7 @@ static bool read_names(struct reader *reader, const struct tensor *tensor,
 
 static bool read_categories(struct reader *reader, const struct tensor *tensor)
 {
-    if (tensor->dimensions == 1 && tensor->shape[0] == 0)
+    if (tensor->shape[tensor->dimensions - 1] == 0)
         return problem(reader->response, 422, "the input categories is empty; leave it out for all categories");
     return read_names(reader, tensor, options_select);
 }

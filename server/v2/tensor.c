@@ -109,9 +109,11 @@ static bool wrong_count(const struct tensor *tensor, size_t there, struct respon
                    tensor_write(tensor, text), tensor->binary ? "only " : "", there);
 }
 
+/* Flat, or as its shape says: rows of elements. */
 static bool open_json(struct elements *elements, struct response *response)
 {
     const struct tensor *tensor = elements->tensor;
+    size_t count = elements->count;
     json_error_t error;
 
     if (tensor->elements != elements->count)
@@ -119,20 +121,33 @@ static bool open_json(struct elements *elements, struct response *response)
     elements->array = json_loadb((const char *)tensor->bytes, tensor->size, 0, &error);
     if (!elements->array)
         return problem(response, 400, "malformed JSON in the data of the input '%.64s': %s", tensor->name, error.text);
-    if (json_array_size(elements->array) != elements->count)
+    if (tensor->dimensions == 2 && json_is_array(json_array_get(elements->array, 0))) {
+        count = tensor->shape[0];
+        elements->row = tensor->shape[1];
+    }
+    if (json_array_size(elements->array) != count)
         return wrong_count(tensor, json_array_size(elements->array), response);
     return true;
 }
 
-bool elements_open(struct elements *elements, const struct tensor *tensor, size_t most, struct response *response)
+/* Writes how many elements the shape takes; false where it is none for elements. */
+static bool count_elements(const struct tensor *tensor, enum elements_form form, size_t *count)
+{
+    bool row = form == ELEMENTS_ROW && tensor->dimensions == 2;
+
+    *count = tensor->shape[row ? 1 : 0];
+    return tensor->dimensions == 1 || (tensor->dimensions == 2 && tensor->shape[row ? 0 : 1] == 1);
+}
+
+bool elements_open(struct elements *elements, const struct tensor *tensor, enum elements_form form, size_t most,
+                   struct response *response)
 {
     char text[TENSOR_TEXT_MAX];
 
     *elements = (struct elements){.tensor = tensor, .at = tensor->bytes, .left = tensor->size};
-    if (strcmp(tensor->datatype, "BYTES") || tensor->dimensions != 1 || tensor->shape[0] > most)
-        return problem(response, 422, "the input %.64s has to be BYTES [n] with n up to %zu; it is %s", tensor->name,
-                       most, tensor_write(tensor, text));
-    elements->count = tensor->shape[0];
+    if (strcmp(tensor->datatype, "BYTES") || !count_elements(tensor, form, &elements->count) || elements->count > most)
+        return problem(response, 422, "the input %.64s has to be BYTES [n] or %s with n up to %zu; it is %s",
+                       tensor->name, form == ELEMENTS_ROW ? "[1, n]" : "[n, 1]", most, tensor_write(tensor, text));
     if (!tensor->binary)
         return open_json(elements, response);
     return elements->count > 0 || elements->left == 0 ||
@@ -148,8 +163,11 @@ void elements_close(struct elements *elements)
 
 static bool next_json(struct elements *elements, const char **text, size_t *length, struct response *response)
 {
-    const json_t *element = json_array_get(elements->array, elements->index++);
+    size_t index = elements->index++, row = elements->row;
+    const json_t *element = json_array_get(elements->array, row ? index / row : index);
 
+    if (row)
+        element = json_array_size(element) == row ? json_array_get(element, index % row) : NULL;
     *text = json_string_value(element);
     *length = json_string_length(element);
     return *text || problem(response, 422, "element %zu of the input %.64s has to be a string", elements->index - 1,

@@ -33,17 +33,25 @@ const char *tensor_write(const struct tensor *tensor, char *text);
 
 /* ---- the elements of a tensor of the datatype BYTES ---- */
 
+/* Which shapes there are for n elements, besides [n]. */
+enum elements_form {
+    ELEMENTS_COLUMN, /* [n, 1]: a batch of n, with one element each */
+    ELEMENTS_ROW     /* [1, n]: a batch of one with all of them. [n, 1] would be other elements for each of a batch */
+};
+
 struct elements {
     const struct tensor *tensor;
     struct json_t *array; /* of those in JSON: the texts live as long */
+    size_t row;           /* of those in JSON that is nested: elements of each row, else 0 */
     const uint8_t *at;    /* of those in binary */
     size_t left;          /* bytes */
     size_t index, count;
 };
 
-/* Answers and gives false where the tensor is not BYTES [n], n has more than `most` elements, or the data has other
- * than n of them. elements_close is due either way. */
-bool elements_open(struct elements *elements, const struct tensor *tensor, size_t most, struct response *response);
+/* Answers and gives false where the tensor is not BYTES of such a shape, n is more than `most`, or the data has other
+ * than n elements. elements_close is due either way. */
+bool elements_open(struct elements *elements, const struct tensor *tensor, enum elements_form form, size_t most,
+                   struct response *response);
 void elements_close(struct elements *elements);
 
 /* Takes the next one, `count` times. Answers and gives false where it is none. With the last one, the data has to be

@@ -258,6 +258,26 @@ def test_jpeg_in_binary(daemon, picture):
     assert outputs(answer)["categories"] == outputs(infer(daemon, jpegs(picture)))["categories"]
 
 
+def test_texts_in_the_form_of_batches(daemon, picture):
+    """Clients of networks with batches send a column, a picture in each row; the options, as a batch of one."""
+    other = grey(30, 40, 96)
+    names = ["orange", "lemon", "tabby"]
+    expected = outputs(infer(daemon, jpegs(picture, other), texts("categories", *names), texts("attention", "lemon:1.25", "orange:0.9")))
+    column, both = base64_of(picture, other), packed(picture, other)
+    for nested in (False, True):
+        def row(*elements):
+            return [list(elements)] if nested else list(elements)
+        answer = infer(daemon, tensor("jpeg", "BYTES", [2, 1], [[each] for each in column] if nested else column),
+                       tensor("categories", "BYTES", [1, 3], row(*names)), tensor("attention", "BYTES", [1, 2], row("lemon:1.25", "orange:0.9")))
+        assert outputs(answer) == expected
+    answer = infer_binary(daemon, binary("jpeg", "BYTES", [2, 1], both), binary("categories", "BYTES", [1, 3], packed(b"orange", b"lemon", b"tabby")),
+                          binary("attention", "BYTES", [1, 2], packed(b"lemon:1.25", b"orange:0.9")))
+    assert outputs(answer) == expected
+    assert outputs(infer(daemon, tensor("jpeg", "BYTES", [1, 1], [base64_of(picture)])))["scores"] == outputs(infer(daemon, jpegs(picture)))["scores"]
+    for data in ([], [[]]):
+        assert infer(daemon, jpegs(picture), tensor("attention", "BYTES", [1, 0], data)).status == 200
+
+
 def test_pixels_have_the_bits_of_their_jpeg(daemon, size):
     """In all four ways to send them."""
     height, width = size
@@ -675,7 +695,18 @@ def inputs_that_are_wrong():
     yield good | {"shape": [1.0]}, "whole"
     yield good | {"shape": [-1]}, "whole"
     yield good | {"shape": [1, 1, 1, 1, 1]}, "shape"
-    yield good | {"shape": [1, 1]}, "BYTES [n]"
+    yield good | {"shape": [1, 2]}, "BYTES [n] or [n, 1]"
+    yield good | {"shape": [1, 1, 1]}, "BYTES [n] or [n, 1]"
+    yield good | {"shape": [2, 1]}, "data has 1 elements"
+    yield good | {"shape": [2**62, 1]}, "up to 64"
+    yield good | {"shape": [1, 2**62]}, "BYTES [n] or [n, 1]"
+    yield good | {"shape": [0, 1], "data": []}, "1 to 64"
+    yield good | {"shape": [1, 1], "data": [[one]]}, "string"
+    yield good | {"shape": [1, 1], "data": [[]]}, "data has 0 elements"
+    yield tensor("jpeg", "BYTES", [2, 1], [one + one]), "data has 1 elements"
+    yield tensor("jpeg", "BYTES", [2, 1], [one, []]), "element 1"
+    yield tensor("jpeg", "BYTES", [2, 1], [one, one[0]]), "element 1"
+    yield tensor("jpeg", "BYTES", [2, 1], [one[0], one]), "element 1"
     yield good | {"shape": [2]}, "data has 1 elements"
     yield good | {"shape": [2**62]}, "up to 64"
     yield good | {"datatype": "FP32"}, "BYTES [n]"
@@ -730,7 +761,11 @@ def test_names_that_are_wrong(daemon, picture):
     answer = infer(daemon, jpegs(picture), texts("categories", "tabbi"))
     refused(answer, 422, "tabbi", "tabby")
     assert any("tabby" in path for path in answer.json["suggestions"])
-    refused(infer(daemon, jpegs(picture), texts("categories")), 422, "leave it out")
+    for shape in ([0], [1, 0]):
+        refused(infer(daemon, jpegs(picture), tensor("categories", "BYTES", shape, [])), 422, "leave it out")
+    for shape in ([2, 1], [2, 2], [1, 1, 2]):  # a row for each picture, as it seems; but all run with the same options
+        for name, values in (("categories", ["orange", "lemon"]), ("attention", ["orange:2", "lemon:2"])):
+            refused(infer(daemon, jpegs(picture, picture), tensor(name, "BYTES", shape, values)), 422, "BYTES [n] or [1, n]")
     refused(infer(daemon, jpegs(picture), texts("categories", "cat"), texts("categories", "dog")), 422, "twice")
     refused(infer(daemon, jpegs(picture), texts("categories", "cat"), parameters={"categories": "dog"}), 422, "twice")
     refused(infer(daemon, jpegs(picture), texts("attention", "cat:2", "cat:3")), 422, "cat")

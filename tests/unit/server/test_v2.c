@@ -5,6 +5,7 @@
 #include "tests/support/support.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,7 +242,7 @@ static int count_elements(const void *bytes, size_t size, size_t count)
     int read = 0;
 
     clear();
-    bool good = elements_open(&elements, &tensor, 4, &response);
+    bool good = elements_open(&elements, &tensor, ELEMENTS_COLUMN, 4, &response);
     for (size_t i = 0; good && i < elements.count; i++) {
         const char *text;
         size_t length;
@@ -269,6 +270,53 @@ START_TEST(test_binary_elements)
 }
 END_TEST
 
+/* The elements that JSON has, one after the other; NULL where they are refused. */
+static const char *join(const char *json, size_t rows, size_t columns, enum elements_form form)
+{
+    static char joined[64];
+    struct cuts cuts;
+    char text[128];
+
+    snprintf(text, sizeof text, "{\"inputs\":[{\"data\":%s}]}", json);
+    free(cut(text, &cuts));
+    struct tensor tensor = {.name = "jpeg",
+                            .datatype = "BYTES",
+                            .shape = {rows, columns},
+                            .dimensions = 2,
+                            .bytes = (const uint8_t *)cuts.list[0].text,
+                            .size = cuts.list[0].size,
+                            .elements = cuts.list[0].elements};
+    struct elements elements;
+    bool good = elements_open(&elements, &tensor, form, 4, &response);
+    joined[0] = 0;
+    for (size_t i = 0; good && i < elements.count; i++) {
+        const char *element;
+        size_t length;
+        good = elements_next(&elements, &element, &length, &response);
+        if (good)
+            strncat(joined, element, length);
+    }
+    elements_close(&elements);
+    return good ? joined : NULL;
+}
+
+START_TEST(test_rows_and_columns)
+{
+    ck_assert_str_eq(join("[\"a\",\"b\"]", 2, 1, ELEMENTS_COLUMN), "ab");
+    ck_assert_str_eq(join("[[\"a\"],[\"b\"]]", 2, 1, ELEMENTS_COLUMN), "ab");
+    ck_assert_str_eq(join("[\"a\",\"b\"]", 1, 2, ELEMENTS_ROW), "ab");
+    ck_assert_str_eq(join("[[\"a\",\"b\"]]", 1, 2, ELEMENTS_ROW), "ab");
+    ck_assert_str_eq(join("[[]]", 1, 0, ELEMENTS_ROW), "");
+    ck_assert_ptr_null(join("[\"a\",\"b\"]", 1, 2, ELEMENTS_COLUMN));
+    ck_assert_ptr_null(join("[\"a\",\"b\"]", 2, 1, ELEMENTS_ROW));
+    ck_assert_ptr_null(join("[[\"a\",\"b\"]]", 2, 1, ELEMENTS_COLUMN));
+    ck_assert_ptr_null(join("[[\"a\"],\"b\"]", 2, 1, ELEMENTS_COLUMN));
+    ck_assert_ptr_null(join("[\"a\",[\"b\"]]", 2, 1, ELEMENTS_COLUMN));
+    ck_assert_ptr_null(join("[[[\"a\"]],[[\"b\"]]]", 2, 1, ELEMENTS_COLUMN));
+    clear();
+}
+END_TEST
+
 /* ---- random damage ---- */
 
 static void read_all(const char *text, size_t size)
@@ -289,7 +337,7 @@ static void read_all(const char *text, size_t size)
         size_t length;
         if (!tensor_read(&tensor, json_array_get(inputs, i), &cuts, &binary, &response))
             continue;
-        good = elements_open(&elements, &tensor, 4, &response);
+        good = elements_open(&elements, &tensor, ELEMENTS_COLUMN, 4, &response);
         for (size_t e = 0; good && e < elements.count; e++)
             good = elements_next(&elements, &element, &length, &response);
         elements_close(&elements);
@@ -344,6 +392,7 @@ int main(void)
     tcase_add_test(all, test_what_is_no_number_is_refused);
     tcase_add_test(all, test_large_and_exact_numbers);
     tcase_add_test(all, test_binary_elements);
+    tcase_add_test(all, test_rows_and_columns);
     tcase_add_test(all, test_damage);
     suite_add_tcase(suite, all);
     return run_suite(suite);
