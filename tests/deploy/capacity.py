@@ -2,8 +2,9 @@
 
     /usr/bin/python3 tests/deploy/capacity.py [--seconds 3] [--rounds 3]
 
-- One instance on one CPU, asked by users on another, with pictures of the network's own size: whole networks, one category, and
-  that category of a replica that holds only its group. In turns; medians of the rounds.
+- One instance on one CPU, asked by users on another, with pictures of the network's own size and with photos of 640 x 480 pixels,
+  which the plan is made for: whole networks, one category, and that category of a replica that holds only its group. In turns;
+  medians of the rounds.
 - HAProxy's share of a CPU for each request.
 - Two replicas behind HAProxy, asked for whole networks and for one category at the same time: both with the whole network, and
   as two pools."""
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -37,6 +38,7 @@ USERS = 8
 AT_MOST = 0.7  # of what a core can do is planned with
 CORES_OF_A_REPLICA = 8
 GOALS = (10_000, 1_000_000)
+PHOTO = Path(__file__).resolve().parents[2] / "deploy" / "samples" / "orange.jpg"
 
 
 @dataclass
@@ -44,16 +46,17 @@ class Row:
     name: str
     model: Path | None
     mix: str
-    rates: list[float]
+    small: list[float] = field(default_factory=list)  # requests/s with pictures of the network's own size
+    photos: list[float] = field(default_factory=list)
     memory: float = 0.0  # MB
 
 
-def ask_for(address: tuple[str, int], seconds: float, **users: int) -> dict[str, list[Record]]:
+def ask_for(address: tuple[str, int], seconds: float, body: bytes | None = None, **users: int) -> dict[str, list[Record]]:
     """Users of each mix, on one client; what fails ends the run."""
     records: dict[str, list[Record]] = {mix: [] for mix in users}
     with Client(address) as client:
         for mix, count in users.items():
-            closed_loop(client, count, client.now() + seconds, mixes.asker(Front(address[1]), mix), records[mix].append)
+            closed_loop(client, count, client.now() + seconds, mixes.asker(Front(address[1]), mix, body=body), records[mix].append)
         client.run()
     assert all(record.good for found in records.values() for record in found)
     return records
@@ -63,7 +66,8 @@ def one_instance(rows: Sequence[Row], work: Path, seconds: float) -> None:
     for row in rows:
         flags = ["--instances", "1", "--log-level", "warn", *(["--model", str(row.model)] if row.model else [])]
         with Server(work / "one", flags) as server:
-            row.rates.append(len(ask_for(server.address, seconds, **{row.mix: USERS})[row.mix]) / seconds)
+            for body, rates in ((None, row.small), (PHOTO.read_bytes(), row.photos)):
+                rates.append(len(ask_for(server.address, seconds, body, **{row.mix: USERS})[row.mix]) / seconds)
             row.memory = server.rss()
 
 
@@ -92,12 +96,12 @@ def behind_haproxy(work: Path, small: Path, pools: bool, seconds: float) -> tupl
 
 
 def plan(rows: Sequence[Row]) -> None:
-    print("\n| | requests/s of a core | memory, one instance |" + "".join(f" cores for {goal:,}/s | replicas of {CORES_OF_A_REPLICA} |" for goal in GOALS))
-    print("| --- | ---: | ---: |" + " ---: | ---: |" * len(GOALS))
+    print("\n| | requests/s of a core, 64 × 64 pixels | photos of 640 × 480 | memory, one instance |" + "".join(f" cores for {goal:,}/s | replicas of {CORES_OF_A_REPLICA} |" for goal in GOALS))
+    print("| --- | ---: | ---: | ---: |" + " ---: | ---: |" * len(GOALS))
     for row in rows:
-        rate = statistics.median(row.rates)
+        rate = statistics.median(row.photos)
         cores = [goal / (AT_MOST * rate) for goal in GOALS]
-        print(f"| {row.name} | {rate:.0f} | {row.memory:.0f} MB |" + "".join(f" {n:,.0f} | {-(-n // CORES_OF_A_REPLICA):,.0f} |" for n in cores))
+        print(f"| {row.name} | {statistics.median(row.small):.0f} | {rate:.0f} | {row.memory:.0f} MB |" + "".join(f" {n:,.0f} | {-(-n // CORES_OF_A_REPLICA):,.0f} |" for n in cores))
 
 
 def main() -> None:
@@ -109,8 +113,8 @@ def main() -> None:
         work = Path(folder)
         small = work / "cats"
         subprocess.run([BINARY, "cutout", "--categories", GROUP, "-o", small], check=True, stdout=subprocess.DEVNULL)
-        rows = [Row("whole network", None, "whole", []), Row(f"one category (`{mixes.ONE}`)", None, "one", []),
-                Row(f"... of a replica that holds only `{GROUP}`", small, "one", [])]  # fmt: skip
+        rows = [Row("whole network", None, "whole"), Row(f"one category (`{mixes.ONE}`)", None, "one"),
+                Row(f"... of a replica that holds only `{GROUP}`", small, "one")]  # fmt: skip
         usable = os.sched_getaffinity(0)
         pin_client()
         for _ in range(options.rounds):

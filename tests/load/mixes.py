@@ -23,10 +23,10 @@ NODES_MOST = 8  # in each
 ONE = "tabby"
 
 
-def asker(server: Server, mix: str, seed: int = 1, keeps: bool = True) -> Ask:
-    """A function that gives the next request. Each of them was asked once, alone: every later answer has to hold the same
-    predictions, digit by digit."""
-    requests = [_request(server, query, keeps) for query in _queries(server, mix, seed)]
+def asker(server: Server, mix: str, seed: int = 1, keeps: bool = True, body: bytes | None = None) -> Ask:
+    """A function that gives the next request, with `body` in place of `picture()`. Each of them was asked once, alone: every
+    later answer has to hold the same predictions, digit by digit."""
+    requests = [_request(server, query, keeps, body or picture()) for query in _queries(server, mix, seed)]
     random.Random(seed).shuffle(requests)
     return itertools.cycle(requests).__next__
 
@@ -55,8 +55,8 @@ def _paths(node: dict[str, Any]) -> Iterator[str]:
         yield from _paths(child)
 
 
-def _request(server: Server, query: str, keeps: bool) -> Request:
-    path, body = "/classify" + query, picture()
+def _request(server: Server, query: str, keeps: bool, body: bytes) -> Request:
+    path = "/classify" + query
     status, said = server.ask("POST", path, body, {"Content-Type": "image/jpeg"})
     if status != 200:
         raise Failure(f"POST {path} answers {status}: {said.decode(errors='replace')}")
