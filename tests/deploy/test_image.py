@@ -16,7 +16,7 @@ from places import DEPLOY, ask, free_ports
 from replicas import Container
 
 NETWORK = DEPLOY / "models" / "tiny-imagenet-200"
-INSTALLED = ("model.json", "model.safetensors")
+INSTALLED = ("model.json", "model.safetensors", "README.md")
 BYTES_MOST = 65_000_000  # above the base
 PARTS = {
     "the program, with OpenBLAS and libarchive": "/usr/bin/espalier",
