@@ -111,15 +111,20 @@ static bool cut_data(struct reader *reader)
     return copy(reader, number, (size_t)length);
 }
 
-/* A text is only a member's name where a colon follows. */
+/* A text is only a member's name where a colon follows. With escapes in it, it could be "data" to the JSON library and
+ * not here, and the number that the client wrote there would be taken for that of a cut. */
 static bool at_colon(struct reader *reader)
 {
+    bool of_input = reader->depth == LEVELS && reader->in_inputs && !memcmp(reader->open, "{[{", LEVELS);
+
     reader->at++;
+    if ((reader->depth == 1 || of_input) && memchr(reader->key.text, '\\', reader->key.size))
+        return problem(reader->response, 422,
+                       "write the names of the members of the request and of its inputs without "
+                       "escapes");
     if (reader->depth == 1)
         reader->in_inputs = key_is(reader, "inputs");
-    if (reader->depth == LEVELS && reader->in_inputs && !memcmp(reader->open, "{[{", LEVELS) && key_is(reader, "data"))
-        return cut_data(reader);
-    return true;
+    return of_input && key_is(reader, "data") ? cut_data(reader) : true;
 }
 
 static void open_bracket(struct reader *reader)

@@ -21,8 +21,8 @@ struct cuts {
 };
 
 /* Writes `text` to `rest`, where the data of each input is replaced by its number in `cuts`; null, which is none,
- * stays. Answers and gives false where data is no array (422) or what is left is too much (413). `rest` is the caller's
- * to free either way. */
+ * stays. Answers and gives false where data is no array or the name of a member of the request or of an input has escapes
+ * (422), or what is left is too much (413). `rest` is the caller's to free either way. */
 bool cuts_make(struct cuts *cuts, const char *text, size_t size, struct bytes *rest, struct response *response);
 
 #endif

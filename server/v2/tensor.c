@@ -50,9 +50,11 @@ static bool take_binary(struct tensor *tensor, const json_t *wanted, struct bina
 
 static bool take_json(struct tensor *tensor, const json_t *number, const struct cuts *cuts, struct response *response)
 {
-    if (!json_is_integer(number) || (json_int_t)cuts->count <= json_integer_value(number))
+    json_int_t index = json_integer_value(number);
+
+    if (!json_is_integer(number) || index < 0 || (json_int_t)cuts->count <= index)
         return problem(response, 422, "the data of the input '%.64s' has to be an array", tensor->name);
-    const struct cut *cut = &cuts->list[json_integer_value(number)];
+    const struct cut *cut = &cuts->list[index];
     tensor->bytes = (const uint8_t *)cut->text;
     tensor->size = cut->size;
     tensor->elements = cut->elements;
@@ -125,9 +127,13 @@ static bool open_json(struct elements *elements, struct response *response)
         count = tensor->shape[0];
         elements->row = tensor->shape[1];
     }
-    if (json_array_size(elements->array) != count)
+    if (json_array_size(elements->array) == count)
+        return true;
+    if (!elements->row)
         return wrong_count(tensor, json_array_size(elements->array), response);
-    return true;
+    char text[TENSOR_TEXT_MAX];
+    return problem(response, 422, "the input %.64s is %s, but its data has %zu rows", tensor->name,
+                   tensor_write(tensor, text), json_array_size(elements->array));
 }
 
 /* Writes how many elements the shape takes; false where it is none for elements. */

@@ -703,7 +703,7 @@ def inputs_that_are_wrong():
     yield good | {"shape": [0, 1], "data": []}, "1 to 64"
     yield good | {"shape": [1, 1], "data": [[one]]}, "string"
     yield good | {"shape": [1, 1], "data": [[]]}, "data has 0 elements"
-    yield tensor("jpeg", "BYTES", [2, 1], [one + one]), "data has 1 elements"
+    yield tensor("jpeg", "BYTES", [2, 1], [one + one]), "data has 1 rows"
     yield tensor("jpeg", "BYTES", [2, 1], [one, []]), "element 1"
     yield tensor("jpeg", "BYTES", [2, 1], [one, one[0]]), "element 1"
     yield tensor("jpeg", "BYTES", [2, 1], [one[0], one]), "element 1"
@@ -726,6 +726,17 @@ def inputs_that_are_wrong():
 @pytest.mark.parametrize("wrong, words", inputs_that_are_wrong())
 def test_inputs_that_are_wrong(daemon, wrong, words):
     refused(infer(daemon, wrong), 422, words)
+
+
+@pytest.mark.parametrize("number", (-1, -(10**11), -(2**63), 0, 1, 2**62))
+@pytest.mark.parametrize("name, inputs", ((r"d\u0061ta", "inputs"), ("data", r"in\u0070uts"), (r"dat\u0061", r"inp\u0075ts")))
+def test_escaped_names(daemon, picture, name, inputs, number):
+    """The data is cut out of the text before it is read, and a number stands in its place: none that a client wrote counts."""
+    first = json.dumps(jpegs(picture))
+    for before in ("", first + ","):
+        body = f'{{"{inputs}": [{before}{{"name": "categories", "datatype": "BYTES", "shape": [1], "{name}": {number}}}]}}'
+        refused(daemon.request("POST", INFER, body, Content_Type="application/json"), 422, "escapes")
+    assert infer(daemon, jpegs(picture)).status == 200
 
 
 def test_images_that_are_wrong(daemon, size):
@@ -763,6 +774,7 @@ def test_names_that_are_wrong(daemon, picture):
     assert any("tabby" in path for path in answer.json["suggestions"])
     for shape in ([0], [1, 0]):
         refused(infer(daemon, jpegs(picture), tensor("categories", "BYTES", shape, [])), 422, "leave it out")
+    refused(infer(daemon, jpegs(picture), tensor("categories", "BYTES", [1, 2], [["cat"], ["dog"]])), 422, "data has 2 rows")
     for shape in ([2, 1], [2, 2], [1, 1, 2]):  # a row for each picture, as it seems; but all run with the same options
         for name, values in (("categories", ["orange", "lemon"]), ("attention", ["orange:2", "lemon:2"])):
             refused(infer(daemon, jpegs(picture, picture), tensor(name, "BYTES", shape, values)), 422, "BYTES [n] or [1, n]")
