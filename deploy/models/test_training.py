@@ -452,7 +452,7 @@ class Training(Folder):
         with torch.no_grad():
             scores = network.run(network.normalise(data.pixels)).categories
         np.save(self.folder / "taught.npy", scores.numpy())
-        lines = [f"{name}\tany\t1" for name in data.names]
+        lines = [f"{name}\t{network.categories[truth]}\t1" for name, truth in zip(data.names, data.truth)]
         (self.folder / "taught.tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")
         return self.folder / "taught.npy"
 
@@ -460,11 +460,18 @@ class Training(Folder):
         self.pictures(2)
         scores, lines = self.folder / "taught.npy", self.folder / "taught.tsv"
         np.save(scores, np.zeros((1, 2), np.float32))
-        lines.write_text("picture\tcategory\tmacs\nother/0.png\tany\t1\n")
+        path = next(name for name in self.plan().labels if "/" in name)
+        lines.write_text(f"picture\tcategory\tmacs\nother/0.png\t{path}\t1\n")
         with self.assertRaisesRegex(DescriptionError, "2 categories, where the network has"):
             self.train("--teacher", str(scores))
         np.save(scores, np.zeros((1, len(COLOURS)), np.float32))
         with self.assertRaisesRegex(DescriptionError, "none of the pictures"):
+            self.train("--teacher", str(scores))
+        lines.write_text("picture\\tcategory\\tmacs\\nother/0.png\\tpurple\\t1\\n")
+        with self.assertRaisesRegex(DescriptionError, "another tree, with purple"):
+            self.train("--teacher", str(scores))
+        lines.write_text("picture\\tcategory\\tmacs\\n")
+        with self.assertRaisesRegex(DescriptionError, "1 pictures, but 0 names"):
             self.train("--teacher", str(scores))
 
     def test_a_slimmer_trunk_learns_to_imitate(self) -> None:

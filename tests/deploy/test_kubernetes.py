@@ -6,12 +6,14 @@ pod's specification is written down here, from its reference."""
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from load.mixes import picture
 from places import DEPLOY, ROOT, ask, free_ports, wait_until
 from replicas import BINARY, Process
 
@@ -35,8 +38,9 @@ interface IInferenceService {
 }
 """
 
-# What memory a replica takes, by deploy/README.md: once, for each instance, and for each of the pixels that are allowed.
-NETWORK_BYTES, INSTANCE_BYTES, BYTES_OF_PIXEL = 64_000_000, 5_000_000, 2
+# What memory a replica takes, by deploy/README.md: once, for each instance, for each of the pixels that are allowed, and
+# where the largest body is JSON.
+NETWORK_BYTES, INSTANCE_BYTES, BYTES_OF_PIXEL, JSON_BODIES = 64_000_000, 5_000_000, 2, 4
 
 
 def progressive_cmyk(side: int) -> bytes:
@@ -136,8 +140,8 @@ def test_memory_is_enough(kind):
     """By the sum in deploy/README.md, with the largest pictures in the hands of all instances and a full queue."""
     settings = {one["name"]: one["value"] for one in CONTAINERS[kind]["env"]}
     limits = CONTAINERS[kind]["resources"]["limits"]
-    pixels, bodies = (int(settings[f"ESPALIER_{name}"]) for name in ("MAX_PIXELS", "QUEUE_BYTES"))
-    taken = NETWORK_BYTES + int(limits["cpu"]) * (INSTANCE_BYTES + BYTES_OF_PIXEL * pixels) + bodies
+    pixels, bodies, body = (int(settings[f"ESPALIER_{name}"]) for name in ("MAX_PIXELS", "QUEUE_BYTES", "MAX_BODY"))
+    taken = NETWORK_BYTES + int(limits["cpu"]) * (INSTANCE_BYTES + BYTES_OF_PIXEL * pixels) + bodies + JSON_BODIES * body
     assert limits["memory"].endswith("Mi") and taken < int(limits["memory"][:-2]) << 20
 
 
@@ -153,7 +157,23 @@ def test_the_largest_picture_takes_what_the_sum_says(tmp_path):
     finally:
         replica.end()
     assert taken < BYTES_OF_PIXEL * 4 * side * side + INSTANCE_BYTES
-    assert taken > BYTES_OF_PIXEL * side * side  # else the sum could say less
+    assert taken > 0.8 * BYTES_OF_PIXEL * 4 * side * side  # else the sum could say less
+
+
+def test_bodies_of_json_take_what_the_sum_says(tmp_path):
+    """Four that fill --queue-bytes together: each is parsed, and its picture decoded from base64."""
+    body = json.dumps({"image": base64.b64encode(picture() + bytes(6_000_000)).decode()}).encode()
+    replica = Process(free_ports(1)[0], tmp_path / "log", INSTANCES="1", MAX_BODY=str(len(body)), QUEUE_BYTES=str(4 * len(body)))
+    try:
+        replica.start()
+        before = replica.peak_bytes()
+        with ThreadPoolExecutor(4) as users:
+            answers = users.map(lambda _: ask(replica.port, "/classify", "POST", body, Content_Type="application/json")[0], range(12))
+            assert set(answers) <= {200, 429}
+        taken = replica.peak_bytes() - before
+    finally:
+        replica.end()
+    assert 2 * len(body) < taken < (4 + JSON_BODIES) * len(body) + INSTANCE_BYTES
 
 
 def test_grace_and_drain():

@@ -30,18 +30,26 @@ class Teacher:
         self.weight, self.temperature, self.device = settings["weight"], settings["temperature"], device
         self.scores = torch.full((len(names), len(network.categories)), float("nan"), dtype=torch.float16)
         place = {name: row for row, name in enumerate(names)}
+        if len(place) < len(names):
+            raise DescriptionError("a teacher knows pictures by their names, and here some have the same: give one source, or name folders apart")
         for file in files:
-            taught = np.load(file)
-            if taught.shape[1] != len(network.categories):
-                raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(network.categories)}")
-            lines = file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]
-            for line, row in zip(lines, torch.from_numpy(taught)):
-                name = line.split("\t")[0]
-                if name in place:
-                    self.scores[place[name]] = row.half()
+            self._read(file, place, network.categories)
         self.known = torch.isfinite(self.scores).all(1)
         if not self.known.any():
             raise DescriptionError(f"{', '.join(map(str, files))}: holds the scores of none of the pictures to train on")
+
+    def _read(self, file: Path, place: Mapping[str, int], categories: Sequence[str]) -> None:
+        taught = np.load(file)
+        if taught.shape[1] != len(categories):
+            raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(categories)}")
+        lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+        if len(lines) != len(taught):
+            raise DescriptionError(f"{file}: {len(taught)} pictures, but {len(lines)} names beside it")
+        if strange := {category for _, category, *_ in lines} - set(categories):
+            raise DescriptionError(f"{file}: is of another tree, with {min(strange)}")
+        for (name, *_), row in zip(lines, torch.from_numpy(taught)):
+            if name in place:
+                self.scores[place[name]] = row.half()
 
     def loss(self, rows: torch.Tensor, scores: Scores) -> torch.Tensor:
         known = self.known[rows]
