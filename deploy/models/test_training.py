@@ -467,10 +467,10 @@ class Training(Folder):
         np.save(scores, np.zeros((1, len(COLOURS)), np.float32))
         with self.assertRaisesRegex(DescriptionError, "none of the pictures"):
             self.train("--teacher", str(scores))
-        lines.write_text("picture\\tcategory\\tmacs\\nother/0.png\\tpurple\\t1\\n")
+        lines.write_text("picture\tcategory\tmacs\nother/0.png\tpurple\t1\n")
         with self.assertRaisesRegex(DescriptionError, "another tree, with purple"):
             self.train("--teacher", str(scores))
-        lines.write_text("picture\\tcategory\\tmacs\\n")
+        lines.write_text("picture\tcategory\tmacs\n")
         with self.assertRaisesRegex(DescriptionError, "1 pictures, but 0 names"):
             self.train("--teacher", str(scores))
 

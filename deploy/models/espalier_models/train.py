@@ -216,11 +216,14 @@ class Trainer:
         return loss.item()
 
     def _look_around(self) -> None:
-        """What the pictures are taken for to begin with: by the teacher, or, for each category, the mean of some of its
-        pictures."""
+        """What the pictures are taken for to begin with: by the teacher (those that it did not see: as others of their
+        category), or, for each category, the mean of some of its pictures."""
         if self.teacher:
-            rows = self.teacher.known.nonzero()[:, 0]
-            self.choice.learn(rows, self.teacher.scores[rows], self.network.bouquet_of)
+            known, truth = self.teacher.known, torch.from_numpy(self.train.truth)
+            self.choice.learn(known.nonzero()[:, 0], self.teacher.scores[known], self.network.bouquet_of)
+            for category in truth[~known].unique():
+                if (known & (truth == category)).any():
+                    self.choice.mass[~known & (truth == category)] = self.choice.mass[known & (truth == category)].mean(0)
             return
         chance = torch.full((len(self.network.categories), self.choice.mass.shape[1]), 1e-4)
         for category in range(len(chance)):
