@@ -80,6 +80,7 @@ def live_through_everything(balancer: Balancer, replicas: list[Replica], request
         traffic.reach(requests // 20)
         # An operator takes one out, so that nobody is served by it, replaces it and lets it in.
         balancer.drain(1)
+        wait_until(lambda: replicas[0].answered() == replicas[0].answered(), "its last request to be counted")
         before = replicas[0].answered()
         traffic.reach(traffic.over + requests // 50)
         assert replicas[0].answered() == before

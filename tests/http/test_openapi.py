@@ -305,14 +305,15 @@ def test_inference_schema_agrees_with_the_daemon(daemon, picture):
     foreign = {"sequence_id": 7, "sequence_start": True, "sequence_end": True, "priority": 0, "timeout": 9, "headers": {}, "content_type": "np",
                "triton_enable_empty_final_response": False}
     allowed = {"id": "a", "model_name": "tiny-imagenet-200", "model_version": VERSION, "outputs": [], "parameters": {}}
-    requests = [{"inputs": [one]} | {name: value} for name in allowed for value in (allowed[name], None, 7)] + [{"inputs": [one], "colour": 1}]
+    requests = [{"inputs": [one]} | {name: value} for name in allowed for value in (allowed[name], None, 7)]
+    requests += [{"inputs": [one], "colour": value} for value in (1, None)]
     requests += [{"inputs": [one], "parameters": each} for each in (foreign, {"top": 1}, {"timeout": 0}, {"timeout_ms": 0}, {"search": None},
                  {"binary_data_output": None}, {"binary_data_output": 0}, {"search": "beam:1"}, {"search": "beam"}, {"categories": ""})]
     requests += [{"inputs": [one], "outputs": [{"name": "scores", "parameters": each}]} for each in
                  (None, {}, foreign, {"binary_data": None}, {"binary_data": 1}, {"classification": 3})]
     requests += [{"inputs": [one | each]} for each in ({"parameters": None}, {"parameters": {}}, {"parameters": foreign}, {"data": None}, {"data": 0},
-                 {"parameters": {"binary_data_size": 4}}, {"parameters": {"binary_data_size": None}}, {"parameters": {"size": 4}}, {"colour": 1},
-                 {"shape": []}, {"shape": [-1]}, {"name": "picture"}, {"datatype": None})]
+                 {"parameters": {"binary_data_size": 4}}, {"parameters": {"binary_data_size": None}}, {"parameters": {"size": 4}}, {"parameters": {"size": None}},
+                 {"colour": 1}, {"colour": None}, {"shape": []}, {"shape": [-1]}, {"name": "picture"}, {"datatype": None})]
     for request in requests:
         try:
             check(request, "InferenceRequest")
