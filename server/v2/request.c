@@ -271,8 +271,9 @@ static bool read_names(struct reader *reader, const struct tensor *tensor,
     size_t length;
     bool good = options_name(options, tensor->name, strlen(tensor->name), &option, reader->response);
 
-    if (!good || !elements_open(&elements, tensor, ELEMENTS_ROW, V2_NAMES_MAX, reader->response))
+    if (!good)
         return false;
+    good = elements_open(&elements, tensor, ELEMENTS_ROW, V2_NAMES_MAX, reader->response);
     for (size_t i = 0; i < elements.count && good; i++)
         good =
             elements_next(&elements, &text, &length, reader->response) && take(options, text, length, reader->response);
