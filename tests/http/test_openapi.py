@@ -283,24 +283,27 @@ def test_answers_of_the_repository_fit_their_schemas():
         check(daemon.request("POST", "/v2/repository/index").json, "Problem")
 
 
-def test_option_schema_agrees_with_the_daemon(daemon):
+def assert_agrees(schema, value, answer):
     """What the schema allows, the daemon takes, and the other way round."""
+    try:
+        check(value, schema)
+        allowed = True
+    except jsonschema.ValidationError:
+        allowed = False
+    assert (answer.status == 200) == allowed, (value, answer.body)
+
+
+def test_option_schema_agrees_with_the_daemon(daemon):
     cases = [{"categories": ["cat"]}, {"categories": []}, {"attention": {"cat": 16}}, {"attention": {"cat": 16.5}}, {"top": 0},
              {"top": 1}, {"groups": True}, {"groups": "true"}, {"timeout_ms": 1}, {"colour": 1}, {"attention": {"cat": -0.1}},
              {"search": {"beam": 1}}, {"search": {"beam": 0}}, {"search": {}}, {"search": {"beam": 1, "width": 2}}, {"search": "beam:1"},
              {"budget": {"macs": 10**15}}, {"budget": {"macs": 0}}, {"budget": 10**15}, {"search": {"beam": 2}, "budget": {"macs": 10**15}}]
     for options in cases:
-        try:
-            check(options, "Options")
-            allowed = True
-        except jsonschema.ValidationError:
-            allowed = False
-        answer = daemon.request("POST", "/cost", json.dumps(options), Content_Type="application/json")
-        assert (answer.status == 200) == allowed, (options, answer.body)
+        assert_agrees("Options", options, daemon.request("POST", "/cost", json.dumps(options), Content_Type="application/json"))
 
 
 def test_inference_schema_agrees_with_the_daemon(daemon, picture):
-    """Likewise; whatever stands beside a picture."""
+    """Whatever stands beside a picture."""
     one = {"name": "jpeg", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(picture).decode()]}
     foreign = {"sequence_id": 7, "sequence_start": True, "sequence_end": True, "priority": 0, "timeout": 9, "headers": {}, "content_type": "np",
                "triton_enable_empty_final_response": False}
@@ -315,10 +318,4 @@ def test_inference_schema_agrees_with_the_daemon(daemon, picture):
                  {"parameters": {"binary_data_size": 4}}, {"parameters": {"binary_data_size": None}}, {"parameters": {"size": 4}}, {"parameters": {"size": None}},
                  {"colour": 1}, {"colour": None}, {"shape": []}, {"shape": [-1]}, {"name": "picture"}, {"datatype": None})]
     for request in requests:
-        try:
-            check(request, "InferenceRequest")
-            fits = True
-        except jsonschema.ValidationError:
-            fits = False
-        answer = daemon.request("POST", "/v2/models/tiny-imagenet-200/infer", json.dumps(request))
-        assert (answer.status == 200) == fits, (request, answer.body)
+        assert_agrees("InferenceRequest", request, daemon.request("POST", "/v2/models/tiny-imagenet-200/infer", json.dumps(request)))
