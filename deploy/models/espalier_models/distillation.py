@@ -5,7 +5,8 @@
     loss = ... + teacher.loss(rows, scores)                       rows: the pictures' numbers in pictures.names
 
 The teacher says it once, of the pictures as they are, so that learning from it costs nothing; any network will do whose
-categories are the same in the same order. The loss is weight · temperature² · KL(softmax of the teacher's scores /
+categories have the same names in the same order, however it groups them. What several teachers say of a picture is averaged:
+together they are right more often than each of them. The loss is weight · temperature² · KL(softmax of the teacher's scores /
 temperature, softmax of the network's / temperature), as in Hinton et al., arXiv 1503.02531. Both softmaxes are over the
 categories whose branches ran for the picture (see branch_choice). A picture that the teacher did not see takes no part.
 """
@@ -28,28 +29,19 @@ class Teacher:
     ) -> None:
         """files: of `espalier evaluate --scores`; names: of the pictures to train on; network: the one that learns."""
         self.weight, self.temperature, self.device = settings["weight"], settings["temperature"], device
-        self.scores = torch.full((len(names), len(network.categories)), float("nan"), dtype=torch.float16)
+        total = torch.zeros(len(names), len(network.categories))
+        taught = torch.zeros(len(names))
         place = {name: row for row, name in enumerate(names)}
         if len(place) < len(names):
             raise DescriptionError("a teacher knows pictures by their names, and here some have the same: give one source, or name folders apart")
         for file in files:
-            self._read(file, place, network.categories)
-        self.known = torch.isfinite(self.scores).all(1)
+            rows, scores = _read(file, place, network.categories)
+            total[rows] += scores
+            taught[rows] += 1
+        self.known = taught > 0
+        self.scores = (total / taught.clamp_(min=1)[:, None]).half()
         if not self.known.any():
             raise DescriptionError(f"{', '.join(map(str, files))}: holds the scores of none of the pictures to train on")
-
-    def _read(self, file: Path, place: Mapping[str, int], categories: Sequence[str]) -> None:
-        taught = np.load(file)
-        if taught.shape[1] != len(categories):
-            raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(categories)}")
-        lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
-        if len(lines) != len(taught):
-            raise DescriptionError(f"{file}: {len(taught)} pictures, but {len(lines)} names beside it")
-        if strange := {category for _, category, *_ in lines} - set(categories):
-            raise DescriptionError(f"{file}: is of another tree, with {min(strange)}")
-        for (name, *_), row in zip(lines, torch.from_numpy(taught)):
-            if name in place:
-                self.scores[place[name]] = row.half()
 
     def loss(self, rows: torch.Tensor, scores: Scores) -> torch.Tensor:
         known = self.known[rows]
@@ -59,3 +51,21 @@ class Teacher:
         taught = taught.masked_fill(left_out, float("-inf"))
         difference = (taught.log_softmax(1) - own.log_softmax(1)).masked_fill(left_out, 0)
         return self.weight * self.temperature**2 * (taught.softmax(1) * difference).sum() / len(rows)
+
+
+def _read(file: Path, place: Mapping[str, int], categories: Sequence[str]) -> tuple[list[int], torch.Tensor]:
+    """The pictures to train on that a file knows, by their numbers, and its scores of them."""
+    taught = np.load(file)
+    if taught.shape[1] != len(categories):
+        raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(categories)}")
+    lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    if len(lines) != len(taught):
+        raise DescriptionError(f"{file}: {len(taught)} pictures, but {len(lines)} names beside it")
+    if strange := {_leaf_name(category) for _, category, *_ in lines} - set(map(_leaf_name, categories)):
+        raise DescriptionError(f"{file}: is of other categories, with {min(strange)}")
+    known = [row for row, (name, *_) in enumerate(lines) if name in place]
+    return [place[lines[row][0]] for row in known], torch.from_numpy(taught[known]).float()
+
+
+def _leaf_name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
