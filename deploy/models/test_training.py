@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from espalier_models import calibration, imitate, model_directory, pictures, recipe, safetensors_file, train
+from espalier_models import calibration, imitate, model_directory, normalised_start, pictures, recipe, safetensors_file, train
 from espalier_models.branch_choice import BranchChoice
 from espalier_models.description import DescriptionError, input_shape, parse_tree
 from espalier_models.distillation import Teacher
@@ -213,6 +213,18 @@ class Networks(Folder):
             torch.testing.assert_close(scores.categories, expected.categories, atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(scores.inner, expected.inner, atol=1e-4, rtol=1e-4)
 
+    def test_batch_normalisation_begins_where_a_trained_network_ended(self) -> None:
+        """The same scores, with the running means and variances and with those of the pictures themselves."""
+        plan = self.plan(trunk=[CONV, residual(5)])
+        before = random_network(plan, "batch")
+        network = TreeNetwork(parse_tree(plan.description), input_shape(plan.description), "batch")
+        self.assertEqual(normalised_start.begin(network, before.export(), self.inputs.split(2)), [])
+        with torch.no_grad():
+            for training in (False, True):
+                scores, expected = network.train(training)(self.inputs), before(self.inputs)
+                torch.testing.assert_close(scores.categories, expected.categories, atol=1e-3, rtol=1e-3)
+                torch.testing.assert_close(scores.inner, expected.inner, atol=1e-3, rtol=1e-3)
+
     def test_leaves_with_several_layers_are_trained_together(self) -> None:
         deep = {**layers(), "leaf": [LEAF, residual(3, 4)]}
         path = self.recipe_file()
@@ -281,9 +293,9 @@ class Networks(Folder):
 
 class Choices(unittest.TestCase):
     def test_the_own_bouquet_and_the_likely_ones_run(self) -> None:
-        choice = BranchChoice(4, 6, {"likely": 2, "random": 1})
+        choice = BranchChoice(4, 6)
         choice.mass[2] = torch.tensor([0.0, 5, 4, 1, 0, 3])
-        wanted, correction = choice.choose(torch.tensor([2]), torch.tensor([0]), torch.Generator().manual_seed(1))
+        wanted, correction = choice.choose(torch.tensor([2]), torch.tensor([0]), {"likely": 2, "random": 1}, torch.Generator().manual_seed(1))
         self.assertTrue(wanted[0, [0, 1, 2]].all())
         self.assertEqual(int(wanted.sum()), 4)
         drawn = wanted[0] & (correction[0] > 0)
@@ -292,16 +304,16 @@ class Choices(unittest.TestCase):
 
     def test_the_sum_of_the_softmax_is_right_in_the_mean(self) -> None:
         masses = torch.tensor([0.5, 2, 1, 0.2, 0, -1])
-        choice = BranchChoice(1, 6, {"likely": 2, "random": 2})
+        choice = BranchChoice(1, 6)
         choice.mass[0] = masses
         generator = torch.Generator().manual_seed(2)
         rows = torch.zeros(20000, dtype=torch.long)
-        wanted, correction = choice.choose(rows, torch.full_like(rows, 4), generator)
+        wanted, correction = choice.choose(rows, torch.full_like(rows, 4), {"likely": 2, "random": 2}, generator)
         sums = (torch.exp(masses + correction) * wanted).sum(1)
         self.assertAlmostEqual(float(sums.mean() / masses.exp().sum()), 1, delta=0.01)
 
     def test_learns_from_what_ran(self) -> None:
-        choice = BranchChoice(2, 2, {"likely": 1, "random": 0})
+        choice = BranchChoice(2, 2)
         scores = torch.tensor([[1.0, 1.0, float("-inf")]])
         choice.mass[1, 1] = 7
         choice.learn(torch.tensor([1]), scores, torch.tensor([0, 0, 1]))
@@ -398,10 +410,21 @@ class Training(Folder):
         self.train(training={"epochs": 6})
         (self.folder / "run" / "model").rename(self.folder / "first")
         (self.folder / "run" / "checkpoint.pt").unlink()
-        settings = {"norm": "none", "optimiser": "adamw", "learning_rate": 0.001, "branches": {"likely": 1, "random": 1}}
-        printed = self.train("--start", str(self.folder / "first"), training=settings)
-        self.assertIn("0 tensors are new", printed)
-        self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
+        for norm in ("none", "batch"):
+            settings = {"norm": norm, "optimiser": "adamw", "learning_rate": 0.001, "branches": {"likely": 1, "random": 1}}
+            printed = self.train("--start", str(self.folder / "first"), training=settings)
+            self.assertIn("0 tensors are new", printed)
+            self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
+            (self.folder / "run").rename(self.folder / norm)
+
+    def test_runs_more_branches_as_the_training_goes_on(self) -> None:
+        self.pictures(12)
+        few, more = {"likely": 1, "random": 0}, {"likely": 1, "random": 1}
+        with mock.patch.object(BranchChoice, "choose", autospec=True, side_effect=BranchChoice.choose) as choose:
+            self.train(training={"epochs": 4, "branches": [[0.5, few], [1.0, more]]})
+        used = [call.args[3] for call in choose.call_args_list]
+        self.assertEqual(used, sorted(used, key=lambda settings: settings["random"]))
+        self.assertEqual([used.count(few), used.count(more)], [len(used) // 2 + 1, len(used) - len(used) // 2 - 1])
 
     def test_mixes_in_where_it_began(self) -> None:
         self.pictures(6)

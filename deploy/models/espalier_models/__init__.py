@@ -7,6 +7,7 @@ Making networks:
     recipe              what to train, and how: the file that the training follows
     pictures            labelled pictures, and how they are varied
     tree_network        a tree network that can be trained
+    normalised_start    starts it from a trained one, with batch normalisation
     branch_choice       which branches a picture runs in training, where not all of them
     distillation        what a trained network says, as something to learn from
     imitate             teaches a slimmer trunk to put out what a trained one does

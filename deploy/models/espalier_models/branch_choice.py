@@ -1,8 +1,8 @@
 """Which bouquets each picture runs in training (see tree_network), where not all of them.
 
-    choice = BranchChoice(pictures, bouquets, {"likely": 4, "random": 1})
+    choice = BranchChoice(pictures, bouquets)
     choice.learn(rows, network(inputs).categories, network.bouquet_of)     what each picture was taken for
-    wanted, correction = choice.choose(rows, truth, generator)             [rows, bouquets] each
+    wanted, correction = choice.choose(rows, truth, {"likely": 4, "random": 1}, generator)      [rows, bouquets] each
     loss = masked cross-entropy of the scores + correction of each category's bouquet
 
 A picture runs the bouquet of its own category, those that it was last taken for ("likely"), and some of the others at random.
@@ -20,9 +20,7 @@ import torch
 
 
 class BranchChoice:
-    def __init__(self, pictures: int, bouquets: int, settings: Mapping[str, int]) -> None:
-        self.likely = min(settings["likely"], bouquets - 1)
-        self.random = min(settings["random"], bouquets - 1 - self.likely)
+    def __init__(self, pictures: int, bouquets: int) -> None:
         self.mass = torch.zeros(pictures, bouquets)  # log of the summed exponentials of a bouquet's scores
 
     def learn(self, rows: torch.Tensor, scores: torch.Tensor, bouquet_of: torch.Tensor) -> None:
@@ -35,16 +33,19 @@ class BranchChoice:
         self.mass[rows] = torch.where(ran, mass, self.mass[rows])
 
     def choose(
-        self, rows: torch.Tensor, own: torch.Tensor, generator: torch.Generator
+        self, rows: torch.Tensor, own: torch.Tensor, settings: Mapping[str, int], generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """own: each picture's bouquet. Returns which run, and what is to be added to their scores."""
+        others = self.mass.shape[1] - 1
+        likely = min(settings["likely"], others)
+        left = others - likely
+        random = min(settings["random"], left)
         mass = self.mass[rows].scatter(1, own[:, None], float("inf"))
         order = mass.argsort(1, descending=True)
-        certain = torch.zeros_like(mass, dtype=torch.bool).scatter(1, order[:, : self.likely + 1], True)
+        certain = torch.zeros_like(mass, dtype=torch.bool).scatter(1, order[:, : likely + 1], True)
         lots = torch.rand(mass.shape, generator=generator).masked_fill(certain, -1)
         drawn = torch.zeros_like(certain)
-        if self.random:
-            drawn.scatter_(1, lots.topk(self.random, 1).indices, True)
-            others = mass.shape[1] - 1 - self.likely
-            return certain | drawn, drawn * math.log(others / self.random)
+        if random:
+            drawn.scatter_(1, lots.topk(random, 1).indices, True)
+            return certain | drawn, drawn * math.log(left / random)
         return certain, torch.zeros_like(mass)

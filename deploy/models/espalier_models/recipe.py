@@ -38,14 +38,15 @@ TRAINING = {
     "warm_up": 0.1,
     "weight_decay": 5e-4,  # on the convolutions
     "clip": 5.0,  # the largest norm of a step's gradient
-    "norm": "batch",  # or "none", to start from a trained network
+    "norm": "batch",  # or "none": biases, for a start from a trained network that is to change little
     "label_smoothing": 0.1,
     "inner_loss": [0.1, 0.3],  # weight of the loss at the inner heads of each depth, beside 1 at the leaves
     "distillation": {"weight": 1.0, "temperature": 2.0},  # where there is a teacher
     "average": 0.999,  # the network that is kept is a running mean of the trained one; this much stays at each step
     "start_share": 0.0,  # of the weights at the beginning in those that are kept at the end: for a start from a trained network
     "sizes": [[1.0, 1.0]],  # until this part of the training, at this part of the picture's size
-    "branches": None,  # or {"likely": 4, "random": 1}: each picture runs its own bouquet, and so many others
+    # {"likely": 4, "random": 1}: each picture runs its own bouquet, and so many others; or [[0.7, {...}], [1.0, {...}]], as for sizes
+    "branches": None,
     "held_out": 0.05,  # the part of the training pictures that is only measured on, and calibrated with
     "augment": {"zoom": [0.8, 1.15], "shift": 0.1, "turn": 8.0, "flip": True, "light": 0.25, "erase": 0.25},
     "seed": 1,
@@ -79,7 +80,10 @@ def read(path: Path, only: str | None = None) -> Recipe:
 def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a training, those that are not given as above."""
     _check("training", settings, set(), set(TRAINING))
-    return {**TRAINING, **settings}
+    settings = {**TRAINING, **settings}
+    if isinstance(settings["branches"], dict):
+        settings["branches"] = [[1.0, settings["branches"]]]
+    return settings
 
 
 def labels(description: Mapping[str, Any]) -> dict[str, int]:

@@ -6,7 +6,7 @@
 network stands in run/model as a model directory that the engine serves, calibrated, with golden vectors beside it (see
 export). A line of progress tells the rate and the time that remains.
 
-    --start DIR       begin with the weights of a model directory (norm "none"; see TreeNetwork.take_over)
+    --start DIR       begin with the weights of a model directory (see TreeNetwork.take_over, normalised_start)
     --teacher FILES   learn what a trained network says, beside what is true (see distillation)
     --only BRANCH     train the categories of one branch of the taxonomy only
     --finish          no more training: export what the checkpoint has
@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import export, model_directory, pictures, recipe
+from . import export, model_directory, normalised_start, pictures, recipe
 from .branch_choice import BranchChoice
 from .description import Node, input_shape, nodes, parse_tree
 from .distillation import Teacher
@@ -43,7 +43,7 @@ from .tree_network import Scores, TreeNetwork
 SECONDS_BETWEEN_CHECKPOINTS = 600
 AVERAGED_PART = 0.05  # of the schedule's steps, at most, are in the running mean
 MEASURED_AT_ONCE = 250
-MEASURED_ON_THE_WAY = 1000  # of the pictures held out, after each epoch
+MEASURED_ON_THE_WAY = 1000  # of the pictures held out, after each epoch; and for a start, of those to train on
 LOOKED_AT = 10  # pictures of each category, where the training begins with some branches for each picture
 
 
@@ -120,7 +120,7 @@ class Trainer:
             print(f"goes on from {self.checkpoint}: step {self.step}, {self.seconds / 60:.0f} minutes", flush=True)
             return
         if self.arguments.start:
-            new = self.network.take_over(model_directory.read(self.arguments.start).tensors)
+            new = self._take_over(model_directory.read(self.arguments.start).tensors)
             print(f"starts from {self.arguments.start}, {len(new)} tensors are new", flush=True)
         self.kept.load_state_dict(self.network.state_dict())
         self.begun = self._copy() if self.settings["start_share"] else None
@@ -177,6 +177,13 @@ class Trainer:
             for name, part in self.kept.named_parameters():
                 part.lerp_(self.begun[name], self.settings["start_share"])
 
+    def _take_over(self, tensors: dict[str, np.ndarray]) -> list[str]:
+        if self.settings["norm"] == "none":
+            return self.network.take_over(tensors)
+        rows = np.arange(0, len(self.train), -(-len(self.train) // MEASURED_ON_THE_WAY))
+        inputs = torch.from_numpy(self.train.pixels[rows]).to(self.device).split(MEASURED_AT_ONCE)
+        return normalised_start.begin(self.network, tensors, [self.normalise(pictures.plain(some, self.shape[1:])) for some in inputs])
+
     def _copy(self) -> dict[str, torch.Tensor]:
         return {name: part.detach().clone() for name, part in self.network.named_parameters()}
 
@@ -197,7 +204,7 @@ class Trainer:
         inputs = self.normalise(pictures.vary(pixels, self._size(), self.settings["augment"], self.generator))
         wanted, correction = None, None
         if self.choice:
-            wanted, correction = self.choice.choose(rows, self.network.bouquet_of[truth], self.generator)
+            wanted, correction = self.choice.choose(rows, self.network.bouquet_of[truth], self._now("branches"), self.generator)
             wanted = wanted.to(self.device)
         with self._precision():
             scores = self.network(inputs, wanted)
@@ -247,11 +254,12 @@ class Trainer:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
-    def _size(self) -> tuple[int, int]:
-        part = next(part for until, part in self.settings["sizes"] if self.progress() <= until)
-        return self._scaled(part)
+    def _now(self, name: str) -> Any:
+        """A setting that may change as the training goes on."""
+        return next(value for until, value in self.settings[name] if self.progress() <= until)
 
-    def _scaled(self, part: float) -> tuple[int, int]:
+    def _size(self) -> tuple[int, int]:
+        part = self._now("sizes")
         return round(self.shape[1] * part), round(self.shape[2] * part)
 
     def _set_rate(self) -> None:
@@ -291,7 +299,7 @@ class Trainer:
     def _choice(self) -> BranchChoice | None:
         if self.settings["branches"] is None or len(self.network.bouquets) < 2:
             return None
-        return BranchChoice(len(self.train), len(self.network.bouquets), self.settings["branches"])
+        return BranchChoice(len(self.train), len(self.network.bouquets))
 
 
 class Progress:
@@ -338,8 +346,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe, arguments.only)
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
-    if arguments.start and settings["norm"] != "none":
-        sys.exit("--start needs the setting norm=none: a model directory's normalisation is folded into its convolutions")
+    if settings["start_share"] and settings["norm"] != "none":
+        sys.exit("the setting start_share needs norm=none: halfway between two networks there are no means and variances to normalise by")
     _, height, width = input_shape(plan.description)
     everything = pictures.load(arguments.data, plan.labels, height, width, arguments.cache)
     rows, held_rows = pictures.hold_out(everything.truth, settings["held_out"], settings["seed"])
