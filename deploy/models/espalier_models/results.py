@@ -96,7 +96,7 @@ class Report:
         if self.sequential:
             other = self.sequential.cost([])
             scores = self.sequential_scores
-            rows.append(["sequential, the same recipe", f"{other['macs_full']:,}", f"{other['parameters_full']:,}", percent(scores.top(), 2), percent(scores.top(5), 2)])
+            rows.append(["a sequential network", f"{other['macs_full']:,}", f"{other['parameters_full']:,}", percent(scores.top(), 2), percent(scores.top(5), 2)])
         return (
             f"# {description['name']}, version {description['version']}: results\n\n"
             f"Written by `espalier_models.results` (its first lines say how); measured with the program on {len(self.whole.truth):,} pictures that were not\n"
