@@ -540,10 +540,10 @@ class Training(Folder):
         for name, array in model_directory.read(self.folder / "run" / "model").tensors.items():
             self.assertTrue(np.isfinite(array).all(), name)
 
-    def test_start_needs_a_network_without_normalisation(self) -> None:
+    def test_mixing_in_the_start_needs_a_network_without_normalisation(self) -> None:
         self.pictures(2)
         with self.assertRaisesRegex(SystemExit, "norm=none"):
-            self.train("--start", str(self.folder))
+            self.train("--start", str(self.folder), training={"start_share": 0.5})
 
     def test_a_sequential_network_is_a_recipe_without_inner_nodes(self) -> None:
         plan = recipe.read(self.flat_recipe_file([CONV, residual(4)]))

@@ -14,7 +14,7 @@ export). A line of progress tells the rate and the time that remains.
     --set NAME=JSON   another value for one of the recipe's training settings
     --cache FILE      keep the decoded pictures there for the next time
     --device cuda     where PyTorch finds a GPU it is taken without saying so
-    --precision bf16  convolutions in BF16: about twice as fast on processors with AMX, and on GPUs
+    --precision bf16  convolutions in BF16: about twice as fast on processors with AMX or AVX512_BF16, and on GPUs
 """
 
 from __future__ import annotations
