@@ -485,9 +485,11 @@ class Training(Folder):
     def test_teachers_are_averaged_where_they_know_the_same_picture(self) -> None:
         network = TreeNetwork(parse_tree(self.plan().description), (3, 32, 32))
         files = []
-        for number, (names, value) in enumerate({("a", "b"): 1.0, ("x", "b"): 3.0}.items()):
+        for number, (names, value) in enumerate({("a", "b", "c"): 1.0, ("x", "b", "c"): 3.0}.items()):
             files.append(self.folder / f"{number}.npy")
-            np.save(files[-1], np.full((2, len(COLOURS)), value, np.float32))
+            scores = np.full((3, len(COLOURS)), value, np.float32)
+            scores[2, 1] = np.nan  # of the last picture, not all is known
+            np.save(files[-1], scores)
             category = network.categories[0] if number else network.categories[0].rsplit("/", 1)[-1]  # of a tree, and of a flat network
             lines = [f"{name}\t{category}\t1" for name in names]
             files[-1].with_suffix(".tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")

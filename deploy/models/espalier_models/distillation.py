@@ -54,7 +54,7 @@ class Teacher:
 
 
 def _read(file: Path, place: Mapping[str, int], categories: Sequence[str]) -> tuple[list[int], torch.Tensor]:
-    """The pictures to train on that a file knows, by their numbers, and its scores of them."""
+    """The pictures to train on of which a file knows all scores (a search leaves some out), by their numbers, and these scores."""
     taught = np.load(file)
     if taught.shape[1] != len(categories):
         raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(categories)}")
@@ -63,7 +63,7 @@ def _read(file: Path, place: Mapping[str, int], categories: Sequence[str]) -> tu
         raise DescriptionError(f"{file}: {len(taught)} pictures, but {len(lines)} names beside it")
     if strange := {_leaf_name(category) for _, category, *_ in lines} - set(map(_leaf_name, categories)):
         raise DescriptionError(f"{file}: is of other categories, with {min(strange)}")
-    known = [row for row, (name, *_) in enumerate(lines) if name in place]
+    known = [row for row, (name, *_) in enumerate(lines) if name in place and np.isfinite(taught[row]).all()]
     return [place[lines[row][0]] for row in known], torch.from_numpy(taught[known]).float()
 
 
