@@ -477,22 +477,25 @@ class Training(Folder):
         network = Network(model)
         with torch.no_grad():
             scores = network.run(network.normalise(data.pixels)).categories
-        np.save(self.folder / "taught.npy", scores.numpy())
-        lines = [f"{name}\t{network.categories[truth]}\t1" for name, truth in zip(data.names, data.truth)]
-        (self.folder / "taught.tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")
-        return self.folder / "taught.npy"
+        return self.write_scores("taught", scores.numpy(), [(name, network.categories[truth]) for name, truth in zip(data.names, data.truth)])
+
+    def write_scores(self, name: str, scores: np.ndarray, pictures_shown: list[tuple[str, str]]) -> Path:
+        """The two files of `espalier evaluate --scores`: pictures with their categories, and their scores."""
+        path = self.folder / f"{name}.npy"
+        np.save(path, scores)
+        lines = [f"{picture}\t{category}\t1" for picture, category in pictures_shown]
+        path.with_suffix(".tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")
+        return path
 
     def test_teachers_are_averaged_where_they_know_the_same_picture(self) -> None:
         network = TreeNetwork(parse_tree(self.plan().description), (3, 32, 32))
+        in_a_tree = network.categories[0]
+        in_a_flat_network = in_a_tree.rsplit("/", 1)[-1]
         files = []
-        for number, (names, value) in enumerate({("a", "b", "c"): 1.0, ("x", "b", "c"): 3.0}.items()):
-            files.append(self.folder / f"{number}.npy")
+        for category, names, value in ((in_a_flat_network, "abc", 1.0), (in_a_tree, "xbc", 3.0)):
             scores = np.full((3, len(COLOURS)), value, np.float32)
             scores[2, 1] = np.nan  # of the last picture, not all is known
-            np.save(files[-1], scores)
-            category = network.categories[0] if number else network.categories[0].rsplit("/", 1)[-1]  # of a tree, and of a flat network
-            lines = [f"{name}\t{category}\t1" for name in names]
-            files[-1].with_suffix(".tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")
+            files.append(self.write_scores(category.replace("/", "."), scores, [(name, category) for name in names]))
         teacher = Teacher(files, ["b", "c", "a"], network, {"weight": 1.0, "temperature": 2.0}, torch.device("cpu"))
         self.assertEqual(teacher.known.tolist(), [True, False, True])
         self.assertEqual(teacher.scores[teacher.known].tolist(), [[2.0] * len(COLOURS), [1.0] * len(COLOURS)])

@@ -40,7 +40,7 @@ class _Spread:
 def begin(network: TreeNetwork, tensors: Mapping[str, np.ndarray], inputs: Sequence[torch.Tensor]) -> list[str]:
     folded = TreeNetwork(network.trunk, tuple(inputs[0].shape[1:]), "none").to(inputs[0].device)
     new = folded.take_over(tensors)
-    network.load_state_dict({name: part for name, part in folded.state_dict().items() if name in network.state_dict()}, strict=False)
+    network.load_state_dict(folded.state_dict(), strict=False)  # the one has no biases, the other no normalisation
     pairs = [(old, now, _Spread(old.convolution)) for old, now in zip(folded.modules(), network.modules()) if isinstance(old, Convolution)]
     for batch in inputs:
         folded(batch)

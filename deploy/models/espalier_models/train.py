@@ -180,8 +180,7 @@ class Trainer:
     def _take_over(self, tensors: dict[str, np.ndarray]) -> list[str]:
         if self.settings["norm"] == "none":
             return self.network.take_over(tensors)
-        rows = np.arange(0, len(self.train), -(-len(self.train) // MEASURED_ON_THE_WAY))
-        inputs = torch.from_numpy(self.train.pixels[rows]).to(self.device).split(MEASURED_AT_ONCE)
+        inputs = torch.from_numpy(_sample(self.train).pixels).to(self.device).split(MEASURED_AT_ONCE)
         return normalised_start.begin(self.network, tensors, [self.normalise(pictures.plain(some, self.shape[1:])) for some in inputs])
 
     def _copy(self) -> dict[str, torch.Tensor]:
@@ -331,6 +330,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
+def _sample(data: Pictures) -> Pictures:
+    """Some of the pictures, at most MEASURED_ON_THE_WAY, spread evenly."""
+    return data.some(np.arange(0, len(data), -(-len(data) // MEASURED_ON_THE_WAY)))
+
+
 def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
     """The scores of the pictures held out, and their top-1 in percent."""
     scores = [
@@ -357,7 +361,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
     trainer.begin()
-    some = held_out.some(np.arange(0, len(held_out), -(-len(held_out) // MEASURED_ON_THE_WAY)))
+    some = _sample(held_out)
     while trainer.progress() < 1 and not arguments.finish:
         trainer.run_epoch(line)
         trainer.save()
