@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from . import model_directory
+from . import model_directory, scores_file
 from .recipe import leaves
 
 SLOPE_SPREAD = 0.15  # of the common slope
@@ -92,11 +92,10 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="what espalier evaluate --scores wrote")
     arguments = parser.parse_args()
     model = model_directory.read(arguments.model)
-    scores = np.load(arguments.scores)
+    said = scores_file.read(arguments.scores)
     paths = [path for path, _ in leaves(model.description["trunk"])]
-    lines = arguments.scores.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]
-    truth = np.array([paths.index(line.split("\t")[1]) for line in lines])
-    slopes, offsets = fit(scores, truth)
+    truth = np.array([paths.index(path) for path in said.shown])
+    slopes, offsets = fit(said.scores, truth)
     description = with_calibration(model.description, slopes, offsets)
     text = model_directory.format_json(description) + "\n"
     (arguments.model / "model.json").write_text(text, encoding="utf-8")

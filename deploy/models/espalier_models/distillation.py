@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import scores_file
 from .description import DescriptionError
 from .tree_network import Scores, TreeNetwork
 
@@ -55,16 +56,13 @@ class Teacher:
 
 def _read(file: Path, place: Mapping[str, int], categories: Sequence[str]) -> tuple[list[int], torch.Tensor]:
     """The pictures to train on of which a file knows all scores (a search leaves some out), by their numbers, and these scores."""
-    taught = np.load(file)
-    if taught.shape[1] != len(categories):
-        raise DescriptionError(f"{file}: {taught.shape[1]} categories, where the network has {len(categories)}")
-    lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
-    if len(lines) != len(taught):
-        raise DescriptionError(f"{file}: {len(taught)} pictures, but {len(lines)} names beside it")
-    if strange := {_leaf_name(category) for _, category, *_ in lines} - set(map(_leaf_name, categories)):
+    said = scores_file.read(file)
+    if said.scores.shape[1] != len(categories):
+        raise DescriptionError(f"{file}: {said.scores.shape[1]} categories, where the network has {len(categories)}")
+    if strange := set(map(_leaf_name, said.shown)) - set(map(_leaf_name, categories)):
         raise DescriptionError(f"{file}: is of other categories, with {min(strange)}")
-    known = [row for row, (name, *_) in enumerate(lines) if name in place and np.isfinite(taught[row]).all()]
-    return [place[lines[row][0]] for row in known], torch.from_numpy(taught[known]).float()
+    known = [row for row, name in enumerate(said.names) if name in place and np.isfinite(said.scores[row]).all()]
+    return [place[said.names[row]] for row in known], torch.from_numpy(said.scores[known]).float()
 
 
 def _leaf_name(path: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from . import model_directory
+from . import model_directory, scores_file
 from .description import categories
 
 
@@ -60,10 +60,9 @@ class Engine:
         with tempfile.TemporaryDirectory() as folder:
             scores = Path(folder, "scores.npy")
             self._run("evaluate", str(data), "--quiet", "--scores", str(scores), *self.threads, *options)
-            lines = [line.split("\t") for line in scores.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+            said = scores_file.read(scores)
             place = {path: number for number, path in enumerate(self.categories)}
-            names, truth = [line[0] for line in lines], np.array([place[line[1]] for line in lines])
-            return Evaluation(names, truth, np.load(scores), np.array([int(line[2]) for line in lines]))
+            return Evaluation(said.names, np.array([place[path] for path in said.shown]), said.scores, said.macs)
 
     def cost(self, names: Sequence[str]) -> dict[str, Any]:
         """The cost of a cutout: that of a picture of one grey, as the cost is the same for all."""

@@ -1,0 +1,34 @@
+"""What `espalier evaluate --scores FILE.npy` writes: every score, and in FILE.tsv beside it which pictures they are of.
+
+    said = scores_file.read(Path("FILE.npy"))
+    said.scores [pictures, categories]    NaN where a branch did not run
+    said.names, said.shown                the pictures, and the paths of their categories
+    said.macs                             paid for each picture
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .description import DescriptionError
+
+
+@dataclass(frozen=True)
+class Said:
+    scores: np.ndarray
+    names: list[str]
+    shown: list[str]
+    macs: np.ndarray
+
+
+def read(file: Path) -> Said:
+    """Raises DescriptionError where the two files do not belong together."""
+    scores = np.load(file)
+    lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    if len(lines) != len(scores):
+        raise DescriptionError(f"{file}: {len(scores)} pictures, but {len(lines)} names beside it")
+    names, shown, macs = ([line[column] for line in lines] for column in range(3))
+    return Said(scores, names, shown, np.array(macs, dtype=np.int64))
