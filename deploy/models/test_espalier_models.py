@@ -179,33 +179,29 @@ class ModelDirectory(TemporaryFolder):
         self.assertEqual(sum("below_trunk" in line and "relu" in line for line in text.splitlines()), 1)
 
 
-def _residual(channels: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1)
-    )
+def _residual(channels: int, middle: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, middle, 3, padding=1), nn.ReLU(), nn.Conv2d(middle, channels, 3, padding=1))
 
 
 class HandWrittenBranch(nn.Module):
-    """The reference's structure along one path, in plain PyTorch."""
+    """The bundled network's structure along one path, in plain PyTorch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk1, self.trunk1_res = nn.Conv2d(3, 24, 3, 2, 1), _residual(24)
-        self.trunk2, self.trunk2_res = nn.Conv2d(24, 48, 3, 2, 1), _residual(48)
-        self.realm1, self.realm_res = nn.Conv2d(48, 96, 3, 2, 1), _residual(96)
-        self.group1, self.group2 = nn.Conv2d(96, 64, 3, 1, 1), nn.Conv2d(64, 64, 3, 1, 1)
-        self.category1 = nn.Conv2d(64, 12, 3, 1, 1)
-        self.realm_head, self.group_head, self.category_head = nn.Linear(96, 1), nn.Linear(64, 1), nn.Linear(12, 1)
+        self.trunk1, self.trunk2, self.trunk_res = nn.Conv2d(3, 24, 3, 2, 1), nn.Conv2d(24, 48, 3, 2, 1), _residual(48, 48)
+        self.realm1, self.realm_res = nn.Conv2d(48, 96, 3, 2, 1), _residual(96, 64)
+        self.group1, self.group_res = nn.Conv2d(96, 64, 3, 1, 1), _residual(64, 64)
+        self.category1 = nn.Conv2d(64, 14, 3, 1, 1)
+        self.realm_head, self.group_head, self.category_head = nn.Linear(96, 1), nn.Linear(64, 1), nn.Linear(14, 1)
 
     def forward(self, inputs: torch.Tensor, attention: list[float]) -> list[torch.Tensor]:
         """The scores of realm, group and category; attention for trunk, realm, group and category."""
-        x = torch.relu(self.trunk1(inputs))
-        x = torch.relu(x + self.trunk1_res(x))
-        x = torch.relu(self.trunk2(x))
-        x = torch.relu(x + self.trunk2_res(x)) * attention[0]
+        x = torch.relu(self.trunk2(torch.relu(self.trunk1(inputs))))
+        x = torch.relu(x + self.trunk_res(x)) * attention[0]
         x = torch.relu(self.realm1(x))
         realm = torch.relu(x + self.realm_res(x)) * attention[1]
-        group = torch.relu(self.group2(torch.relu(self.group1(realm)))) * attention[2]
+        x = torch.relu(self.group1(realm))
+        group = torch.relu(x + self.group_res(x)) * attention[2]
         category = torch.relu(self.category1(group)) * attention[3]
         features = ((self.realm_head, realm), (self.group_head, group), (self.category_head, category))
         return [head(maps.mean((2, 3)))[:, 0] for head, maps in features]
@@ -214,11 +210,12 @@ class HandWrittenBranch(nn.Module):
         """Takes the weights of the path to the category."""
         realm, group = category.split("/")[0], category.rpartition("/")[0]
         places = {
-            "trunk:conv1": self.trunk1, "trunk:res1.conv1": self.trunk1_res[0], "trunk:res1.conv2": self.trunk1_res[2],
-            "trunk:conv2": self.trunk2, "trunk:res2.conv1": self.trunk2_res[0], "trunk:res2.conv2": self.trunk2_res[2],
+            "trunk:conv1": self.trunk1, "trunk:conv2": self.trunk2,
+            "trunk:res1.conv1": self.trunk_res[0], "trunk:res1.conv2": self.trunk_res[2],
             f"{realm}:conv1": self.realm1, f"{realm}:res1.conv1": self.realm_res[0],
             f"{realm}:res1.conv2": self.realm_res[2], f"{realm}:head": self.realm_head,
-            f"{group}:conv1": self.group1, f"{group}:conv2": self.group2, f"{group}:head": self.group_head,
+            f"{group}:conv1": self.group1, f"{group}:res1.conv1": self.group_res[0],
+            f"{group}:res1.conv2": self.group_res[2], f"{group}:head": self.group_head,
             f"{category}:conv1": self.category1, f"{category}:head": self.category_head,
         }  # fmt: skip
         for name, layer in places.items():

@@ -188,5 +188,5 @@ def test_what_waits_decides_how_long(picture):
                 connection.close()
             for thread in busy.threads:
                 thread.join()
-    # 4 of a seventh, or 4 whole ones, and half of what runs
+    # 4 of a tenth, or 4 whole ones, and half of what runs
     assert told["?categories=tabby"] < told[""]

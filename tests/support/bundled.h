@@ -5,14 +5,14 @@
 #include <stdint.h>
 
 /* MACs of a node's segment and of its head, by depth: trunk, realm, group, category. */
-static const uint64_t bundled_segment_macs[] = {24551424, 13271040, 5898240, 442368};
-static const uint64_t bundled_head_macs[] = {0, 96, 64, 12};
+static const uint64_t bundled_segment_macs[] = {13934592, 9732096, 8257536, 516096};
+static const uint64_t bundled_head_macs[] = {0, 96, 64, 14};
 
 enum {
-    BUNDLED_MACS = 24551424 + 4 * 13271040 + 22 * 5898240 + 200 * (442368 + 12),
-    BUNDLED_PARAMETERS = 63072 + 4 * 207648 + 22 * 92288 + 200 * (6924 + 13),
-    BUNDLED_ONE_MACS = 24551424 + 13271040 + 5898240 + 442368 + 12,
-    BUNDLED_ONE_PARAMETERS = 63072 + 207648 + 92288 + 6924 + 13
+    BUNDLED_MACS = 13934592 + 4 * 9732096 + 22 * 8257536 + 200 * (516096 + 14),
+    BUNDLED_PARAMETERS = 52656 + 4 * 152320 + 22 * 129216 + 200 * (8078 + 15),
+    BUNDLED_ONE_MACS = 13934592 + 9732096 + 8257536 + 516096 + 14,
+    BUNDLED_ONE_PARAMETERS = 52656 + 152320 + 129216 + 8078 + 15
 };
 
 #endif
