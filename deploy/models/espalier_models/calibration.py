@@ -94,7 +94,7 @@ def main() -> None:
     model = model_directory.read(arguments.model)
     said = scores_file.read(arguments.scores)
     paths = [path for path, _ in leaves(model.description["trunk"])]
-    truth = np.array([paths.index(path) for path in said.shown])
+    truth = said.truth(paths)
     slopes, offsets = fit(said.scores, truth)
     description = with_calibration(model.description, slopes, offsets)
     text = model_directory.format_json(description) + "\n"

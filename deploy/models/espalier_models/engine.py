@@ -61,8 +61,7 @@ class Engine:
             scores = Path(folder, "scores.npy")
             self._run("evaluate", str(data), "--quiet", "--scores", str(scores), *self.threads, *options)
             said = scores_file.read(scores)
-            place = {path: number for number, path in enumerate(self.categories)}
-            return Evaluation(said.names, np.array([place[path] for path in said.shown]), said.scores, said.macs)
+            return Evaluation(said.names, said.truth(self.categories), said.scores, said.macs)
 
     def cost(self, names: Sequence[str]) -> dict[str, Any]:
         """The cost of a cutout: that of a picture of one grey, as the cost is the same for all."""

@@ -3,11 +3,13 @@
     said = scores_file.read(Path("FILE.npy"))
     said.scores [pictures, categories]    NaN where a branch did not run
     said.names, said.shown                the pictures, and the paths of their categories
+    said.truth(paths)                     the places of these categories among the network's
     said.macs                             paid for each picture
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,10 @@ class Said:
     names: list[str]
     shown: list[str]
     macs: np.ndarray
+
+    def truth(self, paths: Sequence[str]) -> np.ndarray:
+        place = {path: number for number, path in enumerate(paths)}
+        return np.array([place[path] for path in self.shown])
 
 
 def read(file: Path) -> Said:
