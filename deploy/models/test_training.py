@@ -28,7 +28,7 @@ from espalier_models.branch_choice import BranchChoice
 from espalier_models.description import DescriptionError, input_shape, parse_tree
 from espalier_models.distillation import Teacher
 from espalier_models.network import Network
-from espalier_models.tree_network import TreeNetwork, trained
+from espalier_models.tree_network import Convolution, TreeNetwork, trained
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("ESPALIER_BINARY", REPOSITORY / "build" / "server" / "espalier"))
@@ -416,6 +416,21 @@ class Training(Folder):
             self.assertIn("0 tensors are new", printed)
             self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 70)
             (self.folder / "run").rename(self.folder / norm)
+
+    def test_what_is_kept_is_normalised_by_pictures_as_they_are(self) -> None:
+        """And not by the last steps' smaller and varied ones, nor by those of other weights."""
+        data = self.pictures(12)
+        with mock.patch.object(train.export, "finish") as finish:
+            self.train(training={"epochs": 2, "sizes": [[1.0, 0.5]]})
+        _, plan, network, *_ = finish.call_args.args
+        everything = pictures.load([data], plan.labels, 32, 32)
+        seen = everything.some(pictures.hold_out(everything.truth, 0.2, 1)[0])
+        inputs = train.Normaliser(plan.description, torch.device("cpu"))(pictures.plain(torch.from_numpy(seen.pixels), (32, 32)))
+        first = next(part for part in network.modules() if isinstance(part, Convolution))
+        with torch.no_grad():
+            outputs = first.convolution(inputs)
+        torch.testing.assert_close(first.norm.running_mean, outputs.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(first.norm.running_var, outputs.var((0, 2, 3)), rtol=1e-3, atol=1e-4)
 
     def test_runs_more_branches_as_the_training_goes_on(self) -> None:
         self.pictures(12)

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 
 from . import export, model_directory, normalised_start, pictures, recipe
 from .branch_choice import BranchChoice
@@ -177,11 +178,22 @@ class Trainer:
             for name, part in self.kept.named_parameters():
                 part.lerp_(self.begun[name], self.settings["start_share"])
 
+    @torch.no_grad()
+    def normalise_kept(self) -> None:
+        """A running mean of weights has the normalisation of none of them: it is measured, on pictures as they are, in the size
+        that is served (the last steps' would be of varied ones, and early on of smaller ones)."""
+        with self._precision():
+            update_bn(self._some_inputs(), self.kept)
+
+    def _some_inputs(self) -> list[torch.Tensor]:
+        """Some of the pictures to train on, as the network reads them."""
+        pixels = torch.from_numpy(_sample(self.train).pixels).to(self.device).split(MEASURED_AT_ONCE)
+        return [self.normalise(pictures.plain(some, self.shape[1:])) for some in pixels]
+
     def _take_over(self, tensors: dict[str, np.ndarray]) -> list[str]:
         if self.settings["norm"] == "none":
             return self.network.take_over(tensors)
-        inputs = torch.from_numpy(_sample(self.train).pixels).to(self.device).split(MEASURED_AT_ONCE)
-        return normalised_start.begin(self.network, tensors, [self.normalise(pictures.plain(some, self.shape[1:])) for some in inputs])
+        return normalised_start.begin(self.network, tensors, self._some_inputs())
 
     def _copy(self) -> dict[str, torch.Tensor]:
         return {name: part.detach().clone() for name, part in self.network.named_parameters()}
@@ -279,8 +291,6 @@ class Trainer:
         own, others = list(self.kept.parameters()), list(self.network.parameters())
         torch._foreach_mul_(own, stays)
         torch._foreach_add_(own, others, alpha=1 - stays)
-        for kept, now in zip(self.kept.buffers(), self.network.buffers()):
-            kept.copy_(now)
 
     def _optimiser(self) -> torch.optim.Optimizer:
         weights = [part for part in self.network.parameters() if part.dim() == 4]
@@ -336,7 +346,8 @@ def _sample(data: Pictures) -> Pictures:
 
 
 def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
-    """The scores of the pictures held out, and their top-1 in percent."""
+    """The scores that what is kept gives the pictures held out, and their top-1 in percent."""
+    trainer.normalise_kept()
     scores = [
         trainer.scores(trainer.kept, held_out.pixels[begin : begin + MEASURED_AT_ONCE]).categories.cpu().numpy()
         for begin in range(0, len(held_out), MEASURED_AT_ONCE)
