@@ -188,6 +188,20 @@ class PictureFiles(Folder):
         self.assertTrue(torch.equal(varied[0], varied[1]))
         self.assertFalse(torch.equal(varied[0], varied[2]))
 
+    def test_what_is_shifted_and_flipped_stays_sharp(self) -> None:
+        pixels = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        settings = {"zoom": [1, 1], "shift": 0.1, "turn": 0, "flip": True, "light": 0, "erase": 0}
+        inner = slice(4, 28)  # the largest shift is of three pixels
+        for varied, still in zip(pictures.vary(pixels, (32, 32), settings, torch.Generator().manual_seed(2)), pictures.plain(pixels, (32, 32))):
+            moved = [torch.roll(way, (down, right), (1, 2)) for way in (still, still.flip(2)) for down in range(-3, 4) for right in range(-3, 4)]
+            self.assertLess(min(float((varied - one)[:, inner, inner].abs().max()) for one in moved), 1e-4)
+
+    def test_what_is_zoomed_and_turned_keeps_its_detail(self) -> None:
+        pixels = torch.randint(0, 256, (16, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        settings = {**recipe.TRAINING["augment"], "light": 0, "erase": 0}
+        varied, still = pictures.vary(pixels, (32, 32), settings, torch.Generator().manual_seed(2)), pictures.plain(pixels, (32, 32))
+        self.assertGreater(float(varied.std() / still.std()), 0.8)
+
     def test_no_variation_is_the_picture(self) -> None:
         pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
         still = {"zoom": [1, 1], "shift": 0, "turn": 0, "flip": False, "light": 0, "erase": 0}

@@ -99,13 +99,15 @@ def vary(
     zoom, turn = 1 / between(*settings["zoom"]), between(-settings["turn"], settings["turn"]) * (math.pi / 180)
     flip = torch.where(between(0, 1) < 0.5, -1.0, 1.0) if settings["flip"] else torch.ones(count, device=device)
     cosine, sine = zoom * torch.cos(turn), zoom * torch.sin(turn)
-    shift_x, shift_y = (between(-2 * settings["shift"], 2 * settings["shift"]) for _ in range(2))
+    # By whole pixels, and bicubic: what is blurred here is not what the network will be shown.
+    height, width = pixels.shape[1:3]
+    shift_x, shift_y = (torch.round(between(-side, side) * settings["shift"]) * (2 / side) for side in (width, height))
     affine = torch.stack(
         [torch.stack([cosine * flip, -sine, shift_x], 1), torch.stack([sine * flip, cosine, shift_y], 1)], 1
     )
     x = pixels.permute(0, 3, 1, 2).float() / 255
     grid = functional.affine_grid(affine, [count, 3, *size], align_corners=False)
-    x = functional.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    x = functional.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
     light, contrast = between(-settings["light"], settings["light"]), between(-settings["light"], settings["light"])
     tint = (torch.rand(count, 3, generator=generator).to(device) - 0.5) * (settings["light"] / 2)
     means = x.mean((1, 2, 3), keepdim=True)
