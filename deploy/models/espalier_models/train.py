@@ -179,21 +179,21 @@ class Trainer:
                 part.lerp_(self.begun[name], self.settings["start_share"])
 
     @torch.no_grad()
-    def normalise_kept(self) -> None:
-        """A running mean of weights has the normalisation of none of them: it is measured, on pictures as they are, in the size
-        that is served (the last steps' would be of varied ones, and early on of smaller ones)."""
+    def normalise_kept(self, most: int) -> None:
+        """A running mean of weights has the normalisation of none of them: it is measured, on at most so many pictures to train
+        on, as they are, in the size that is served (the last steps' would be of varied ones, and early on of smaller ones)."""
         with self._precision():
-            update_bn(self._some_inputs(), self.kept)
+            update_bn(self._some_inputs(most), self.kept)
 
-    def _some_inputs(self) -> list[torch.Tensor]:
+    def _some_inputs(self, most: int) -> list[torch.Tensor]:
         """Some of the pictures to train on, as the network reads them."""
-        pixels = torch.from_numpy(_sample(self.train).pixels).to(self.device).split(MEASURED_AT_ONCE)
-        return [self.normalise(pictures.plain(some, self.shape[1:])) for some in pixels]
+        pixels = torch.from_numpy(_sample(self.train, most).pixels).split(MEASURED_AT_ONCE)
+        return [self.normalise(pictures.plain(some.to(self.device), self.shape[1:])) for some in pixels]
 
     def _take_over(self, tensors: dict[str, np.ndarray]) -> list[str]:
         if self.settings["norm"] == "none":
             return self.network.take_over(tensors)
-        return normalised_start.begin(self.network, tensors, self._some_inputs())
+        return normalised_start.begin(self.network, tensors, self._some_inputs(MEASURED_ON_THE_WAY))
 
     def _copy(self) -> dict[str, torch.Tensor]:
         return {name: part.detach().clone() for name, part in self.network.named_parameters()}
@@ -340,14 +340,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
-def _sample(data: Pictures) -> Pictures:
-    """Some of the pictures, at most MEASURED_ON_THE_WAY, spread evenly."""
-    return data.some(np.arange(0, len(data), -(-len(data) // MEASURED_ON_THE_WAY)))
+def _sample(data: Pictures, most: int) -> Pictures:
+    """Some of the pictures, spread evenly."""
+    return data.some(np.arange(0, len(data), -(-len(data) // most)))
 
 
 def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
     """The scores that what is kept gives the pictures held out, and their top-1 in percent."""
-    trainer.normalise_kept()
+    trainer.normalise_kept(max(MEASURED_ON_THE_WAY, len(held_out)))
     scores = [
         trainer.scores(trainer.kept, held_out.pixels[begin : begin + MEASURED_AT_ONCE]).categories.cpu().numpy()
         for begin in range(0, len(held_out), MEASURED_AT_ONCE)
@@ -372,7 +372,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
     trainer.begin()
-    some = _sample(held_out)
+    some = _sample(held_out, MEASURED_ON_THE_WAY)
     while trainer.progress() < 1 and not arguments.finish:
         trainer.run_epoch(line)
         trainer.save()
