@@ -188,16 +188,18 @@ class HandWrittenBranch(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk1, self.trunk2, self.trunk_res = nn.Conv2d(3, 24, 3, 2, 1), nn.Conv2d(24, 48, 3, 2, 1), _residual(48, 48)
+        self.trunk1, self.trunk2 = nn.Conv2d(3, 24, 3, 2, 1), nn.Conv2d(24, 48, 3, 2, 1)
+        self.trunk_res1, self.trunk_res2 = _residual(48, 48), _residual(48, 24)
         self.realm1, self.realm_res = nn.Conv2d(48, 96, 3, 2, 1), _residual(96, 64)
         self.group1, self.group_res = nn.Conv2d(96, 64, 3, 1, 1), _residual(64, 64)
-        self.category1 = nn.Conv2d(64, 14, 3, 1, 1)
-        self.realm_head, self.group_head, self.category_head = nn.Linear(96, 1), nn.Linear(64, 1), nn.Linear(14, 1)
+        self.category1 = nn.Conv2d(64, 20, 3, 1, 1)
+        self.realm_head, self.group_head, self.category_head = nn.Linear(96, 1), nn.Linear(64, 1), nn.Linear(20, 1)
 
     def forward(self, inputs: torch.Tensor, attention: list[float]) -> list[torch.Tensor]:
         """The scores of realm, group and category; attention for trunk, realm, group and category."""
         x = torch.relu(self.trunk2(torch.relu(self.trunk1(inputs))))
-        x = torch.relu(x + self.trunk_res(x)) * attention[0]
+        x = torch.relu(x + self.trunk_res1(x))
+        x = torch.relu(x + self.trunk_res2(x)) * attention[0]
         x = torch.relu(self.realm1(x))
         realm = torch.relu(x + self.realm_res(x)) * attention[1]
         x = torch.relu(self.group1(realm))
@@ -211,7 +213,8 @@ class HandWrittenBranch(nn.Module):
         realm, group = category.split("/")[0], category.rpartition("/")[0]
         places = {
             "trunk:conv1": self.trunk1, "trunk:conv2": self.trunk2,
-            "trunk:res1.conv1": self.trunk_res[0], "trunk:res1.conv2": self.trunk_res[2],
+            "trunk:res1.conv1": self.trunk_res1[0], "trunk:res1.conv2": self.trunk_res1[2],
+            "trunk:res2.conv1": self.trunk_res2[0], "trunk:res2.conv2": self.trunk_res2[2],
             f"{realm}:conv1": self.realm1, f"{realm}:res1.conv1": self.realm_res[0],
             f"{realm}:res1.conv2": self.realm_res[2], f"{realm}:head": self.realm_head,
             f"{group}:conv1": self.group1, f"{group}:res1.conv1": self.group_res[0],
