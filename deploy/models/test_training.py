@@ -476,11 +476,11 @@ class Training(Folder):
         self.pictures(12)
         self.train(training={"epochs": 6})
         (self.folder / "run").rename(self.folder / "teacher")
-        taught = self.scores_of(model_directory.read(self.folder / "teacher" / "model"))
         for number in range(0, 12, 2):
             here, there = (self.folder / "pictures" / name / f"{number}.png" for name in ("red", "blue"))
             here.rename(self.folder / "kept.png"), there.rename(here), (self.folder / "kept.png").rename(there)
-        settings = {"epochs": 20, "norm": "none", "optimiser": "adamw", "learning_rate": 0.01, "branches": {"likely": 1, "random": 1},
+        taught = self.scores_of(model_directory.read(self.folder / "teacher" / "model"))
+        settings = {"epochs": 40, "norm": "none", "optimiser": "adamw", "learning_rate": 0.01, "branches": {"likely": 1, "random": 1},
                     "augment": {"zoom": [1, 1], "shift": 0, "turn": 0, "flip": False, "light": 0, "erase": 0}}  # as the teacher saw them
         found = {}
         for weight in (0.0, 20.0):
