@@ -26,6 +26,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from .tree_network import Scores, TreeNetwork
 SECONDS_BETWEEN_CHECKPOINTS = 600
 AVERAGED_PART = 0.05  # of the schedule's steps, at most, are in the running mean
 MEASURED_AT_ONCE = 250
-MEASURED_ON_THE_WAY = 1000  # of the pictures held out, after each epoch; and for a start, of those to train on
+MEASURED_ON_THE_WAY = 1000  # of the pictures held out, after each epoch; and of those to train on, to normalise by
 LOOKED_AT = 10  # pictures of each category, where the training begins with some branches for each picture
 
 
@@ -185,15 +186,15 @@ class Trainer:
         with self._precision():
             update_bn(self._some_inputs(most), self.kept)
 
-    def _some_inputs(self, most: int) -> list[torch.Tensor]:
-        """Some of the pictures to train on, as the network reads them."""
-        pixels = torch.from_numpy(_sample(self.train, most).pixels).split(MEASURED_AT_ONCE)
-        return [self.normalise(pictures.plain(some.to(self.device), self.shape[1:])) for some in pixels]
+    def _some_inputs(self, most: int) -> Iterator[torch.Tensor]:
+        """Some of the pictures to train on, as the network reads them, batch by batch."""
+        for some in torch.from_numpy(_sample(self.train, most).pixels).split(MEASURED_AT_ONCE):
+            yield self.normalise(pictures.plain(some.to(self.device), self.shape[1:]))
 
     def _take_over(self, tensors: dict[str, np.ndarray]) -> list[str]:
         if self.settings["norm"] == "none":
             return self.network.take_over(tensors)
-        return normalised_start.begin(self.network, tensors, self._some_inputs(MEASURED_ON_THE_WAY))
+        return normalised_start.begin(self.network, tensors, list(self._some_inputs(MEASURED_ON_THE_WAY)))
 
     def _copy(self) -> dict[str, torch.Tensor]:
         return {name: part.detach().clone() for name, part in self.network.named_parameters()}
@@ -341,7 +342,7 @@ def _duration(seconds: float) -> str:
 
 
 def _sample(data: Pictures, most: int) -> Pictures:
-    """Some of the pictures, spread evenly."""
+    """At most so many of the pictures, spread evenly."""
     return data.some(np.arange(0, len(data), -(-len(data) // most)))
 
 
