@@ -1,19 +1,29 @@
-"""Tests of what draws, spoils and measures pictures, and of the first draft of a recipe."""
+"""Tests of what draws, spoils and measures pictures, of the first draft of a recipe, and of RESULTS.md.
+
+RESULTS.md is written where the program is built: ESPALIER_BINARY, or build/server/espalier.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 import tarfile
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
-from espalier_models import example_pictures, hard_pictures, new_recipe, pictures, recipe, results
-from espalier_models.engine import Evaluation
+from espalier_models import example_pictures, hard_pictures, measurements, model_directory, new_recipe, pictures, recipe, results
+from espalier_models.description import input_shape, parse_tree, tensor_shapes
+from espalier_models.engine import Engine, Evaluation
+
+BINARY = Path(os.environ.get("ESPALIER_BINARY", Path(__file__).resolve().parents[2] / "build" / "server" / "espalier"))
 
 
 class Folder(unittest.TestCase):
@@ -112,7 +122,7 @@ class Figures(unittest.TestCase):
         random = np.random.RandomState(1)
         stated = np.concatenate([random.rand(1000), [0.0, 1.0]])
         shown = random.rand(1002) < stated
-        bins = results.reliability(stated, shown)
+        bins = measurements.reliability(stated, shown)
         self.assertEqual(sum(count for _, count, _, _ in bins), 1002)
         for low, _, mean, share in bins:
             self.assertTrue(low <= mean <= low + 0.1)
@@ -120,6 +130,72 @@ class Figures(unittest.TestCase):
 
     def test_a_table_is_markdown(self) -> None:
         self.assertEqual(results.table(["a", "b"], [["x", 1]]), "| a | b |\n| --- | --: |\n| x | 1 |\n")
+
+
+@unittest.skipUnless(BINARY.is_file(), f"{BINARY} is not there: build it, or set ESPALIER_BINARY")
+class Reports(Folder):
+    """RESULTS.md of networks with random weights, on drawn pictures."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.data = self.folder / "pictures"
+        example_pictures.write(self.data / "shape", 4, 24, 1)
+        self.tree = new_recipe.taxonomy(self.data)
+
+    def network(self, name: str, **changes: Any) -> Path:
+        """A network of the drawn shapes; `changes` to its recipe."""
+        (self.folder / "taxonomy.json").write_text(json.dumps(self.tree))
+        (self.folder / "recipe.json").write_text(json.dumps({**new_recipe.recipe(name, 24), **changes}))
+        description = recipe.read(self.folder / "recipe.json").description
+        random = np.random.RandomState(len(name))
+        tensors = {
+            name: np.abs(random.normal(0, 0.2, shape)).astype(np.float32) if "head" in name else random.normal(0, 0.2, shape).astype(np.float32)
+            for name, shape in tensor_shapes(parse_tree(description), input_shape(description)).items()
+        }
+        model_directory.write(self.folder / name, description, tensors, dict.fromkeys(tensors, "F32"))
+        return self.folder / name
+
+    def report(self, model: Path, *options: str) -> str:
+        output = self.folder / "RESULTS.md"
+        command = ["results", "--program", str(BINARY), "--model", str(model), "--data", str(self.data), "--output", str(output), *options]
+        with mock.patch.object(sys, "argv", command), mock.patch("builtins.print"):
+            results.main()
+        return output.read_text(encoding="utf-8")
+
+    def test_a_tree_beside_ordinary_networks(self) -> None:
+        ordinary = self.network("ordinary", flat=True)
+        alone = self.network("alone", only="shape/round", flat=True)
+        tree = self.network("tree")
+        text = self.report(tree, "--sequential", str(ordinary), "--group", f"shape/round={alone}")
+        self.assertIn(f"espalier_models.results \\\n    --program {BINARY} \\\n    --model {tree} \\\n", text)
+        own, other = Engine(BINARY, tree), Engine(BINARY, ordinary)
+        cost = own.cost(["shape/round"])
+        kept = measurements.top_of(own.evaluate(self.data, "--categories", "shape/round", "--all-pictures"), [3, 4, 5], [3, 4, 5])
+        row = next(line.split(" | ") for line in text.splitlines() if line.startswith("| shape/round |"))
+        self.assertEqual(row[2], f"{100 * (1 - cost['macs'] / cost['macs_full']):.2f}")
+        self.assertEqual(row[5], f"{100 * kept:.1f}")
+        against = 1 - cost["parameters"] / other.cost([])["parameters_full"]
+        means = next(line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| a group |"))
+        # the two groups are alike, so that the mean is either's
+        self.assertEqual(means[4], f"{100 * against:.1f}")
+        self.assertIn("| shape/round | 3 |", text)
+        for section in ("Top-down attention at a group", "Coarse to fine", "beside a network for its group alone", "| mean of the realms |"):
+            self.assertIn(section, text)
+        self.assertNotIn("nan", text)
+
+    def test_what_a_network_does_not_have_is_left_out(self) -> None:
+        text = self.report(self.network("ordinary", flat=True))
+        for section in ("at a group", "Confidence", "Coarse to fine", "mean of the", "sequential"):
+            self.assertNotIn(section, text)
+        for section in ("| 5 random |", "Top-down attention at a category", "Attention on hard pictures", "![Recall"):
+            self.assertIn(section, text)
+
+    def test_networks_of_other_categories_are_refused(self) -> None:
+        other, tree = self.network("other", only="shape/round", flat=True), self.network("tree")
+        with self.assertRaisesRegex(SystemExit, "other: has no category square, which .*tree has"):
+            self.report(tree, "--sequential", str(other))
+        with self.assertRaisesRegex(SystemExit, "tree has no group shape/flat"):
+            self.report(tree, "--group", f"shape/flat={other}")
 
 
 if __name__ == "__main__":
