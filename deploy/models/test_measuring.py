@@ -62,6 +62,24 @@ class FirstDraft(Folder):
         self.assertIn("round/half_moon", paths)
         self.assertFalse(any(path.startswith("empty") for path in paths))
 
+    def test_the_pictures_of_every_folder_are_found(self) -> None:
+        for folder in ("bird/Young", "cat/Young", "cat/Egyptian cat", "dog/St. Bernard (large)"):
+            (self.folder / folder).mkdir(parents=True)
+            Image.new("RGB", (24, 24)).save(self.folder / folder / "1.png")
+        (self.folder / "taxonomy.json").write_text(json.dumps(new_recipe.taxonomy(self.folder)))
+        (self.folder / "recipe.json").write_text(json.dumps(new_recipe.recipe("animals", 24)))
+        plan = recipe.read(self.folder / "recipe.json")
+        self.assertEqual(pictures.load([self.folder], plan.labels, 24, 24).truth.tolist(), [0, 1, 2, 3])
+
+    def test_folders_that_cannot_be_told_apart_are_an_error(self) -> None:
+        for folders, said in ((("cat/tabby", "Cat/manx"), "Cat and .*cat: both would be called cat"), (("日本",), "日本: a category's name has letters")):
+            with tempfile.TemporaryDirectory() as place:
+                for folder in folders:
+                    Path(place, folder).mkdir(parents=True)
+                    Image.new("RGB", (8, 8)).save(Path(place, folder, "1.png"))
+                with self.assertRaisesRegex(ValueError, said):
+                    new_recipe.taxonomy(Path(place))
+
     def test_a_draft_can_be_read_for_every_size(self) -> None:
         example_pictures.write(self.folder / "pictures", 1, 24, 1)
         (self.folder / "taxonomy.json").write_text(json.dumps(new_recipe.taxonomy(self.folder / "pictures")))
@@ -100,6 +118,12 @@ class HardPictures(Folder):
             for name, content in plain.items():
                 before, after = (np.asarray(Image.open(io.BytesIO(one))).astype(int) for one in (content, changed[name]))
                 self.assertGreater(np.abs(before - after).mean(), 2, kind)
+
+    def test_what_cannot_be_read_is_left_out(self) -> None:
+        (self.folder / "star").mkdir()
+        (self.folder / "star" / "0.jpg").write_bytes(b"no picture")
+        hard_pictures.write(self.folder, self.folder / "one.tar", "noisy")
+        self.assertEqual(list(pictures.files(self.folder / "one.tar")), [])
 
     def test_half_of_a_picture_is_covered(self) -> None:
         covered = np.asarray(hard_pictures.change(Image.new("RGB", (40, 40), (250, 10, 10)), "half covered", "name"))
@@ -166,6 +190,7 @@ class Reports(Folder):
         ordinary = self.network("ordinary", flat=True)
         alone = self.network("alone", only="shape/round", flat=True)
         tree = self.network("tree")
+        (self.data / "shape" / "round" / "moon" / "broken.jpg").write_bytes(b"no picture")
         text = self.report(tree, "--sequential", str(ordinary), "--group", f"shape/round={alone}")
         self.assertIn(f"espalier_models.results \\\n    --program {BINARY} \\\n    --model {tree} \\\n", text)
         own, other = Engine(BINARY, tree), Engine(BINARY, ordinary)
@@ -174,10 +199,9 @@ class Reports(Folder):
         row = next(line.split(" | ") for line in text.splitlines() if line.startswith("| shape/round |"))
         self.assertEqual(row[2], f"{100 * (1 - cost['macs'] / cost['macs_full']):.2f}")
         self.assertEqual(row[5], f"{100 * kept:.1f}")
-        against = 1 - cost["parameters"] / other.cost([])["parameters_full"]
-        means = next(line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| a group |"))
-        # the two groups are alike, so that the mean is either's
-        self.assertEqual(means[4], f"{100 * against:.1f}")
+        # the two groups are alike, so that their mean is either's
+        saved = [f"{100 * (1 - cost[unit] / other.cost([])[unit + '_full']):.1f}" for unit in ("macs", "parameters")]
+        self.assertEqual(next(line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| a group |"))[3:], saved)
         self.assertIn("| shape/round | 3 |", text)
         for section in ("Top-down attention at a group", "Coarse to fine", "beside a network for its group alone", "| mean of the realms |"):
             self.assertIn(section, text)

@@ -156,12 +156,40 @@ class PictureFiles(Folder):
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(folder, "pictures")
         one = pictures.load([folder], labels, 32, 32)
-        two = pictures.load([archive], labels, 32, 32, cache=self.folder / "cache.npz")
-        again = pictures.load([], labels, 32, 32, cache=self.folder / "cache.npz")
+        two = pictures.load([archive], labels, 32, 32, cache=self.folder / "cache")
+        with mock.patch.object(pictures, "files", side_effect=AssertionError("read again")):
+            again = pictures.load([archive], labels, 32, 32, cache=self.folder / "cache")
         order = [np.argsort([name.split("pictures/")[-1] for name in found.names]) for found in (one, two, again)]
         for found, rows in ((two, order[1]), (again, order[2])):
             np.testing.assert_array_equal(one.pixels[order[0]], found.pixels[rows])
             np.testing.assert_array_equal(one.truth[order[0]], found.truth[rows])
+
+    def test_a_cache_of_other_pictures_is_not_taken(self) -> None:
+        folder, labels, cache = self.pictures(2), self.plan().labels, self.folder / "cache.npz"
+        self.assertEqual(len(pictures.load([folder], labels, 32, 32, cache)), 10)
+        (folder / "red" / "0.png").rename(folder / "red" / "new.png")
+        for size in (32, 24):
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                found = pictures.load([folder], labels, size, size, cache)
+            self.assertIn("read again", printed.getvalue())
+            self.assertIn("red/new.png", found.names)
+            self.assertEqual(found.pixels.shape[1:], (size, size, 3))
+
+    def test_folders_in_each_other_are_a_path(self) -> None:
+        """Two categories with the same name, and folders that are spelled for people."""
+        numbers = {"bird/young": 0, "cat/young": 1, "cat/egyptian_cat": 2, "egyptian_cat": 2, "n02": 2}
+        for path, category in {"bird/young/1.png": 0, "all/cat/young/1.png": 1, "Cat/Young/1.png": 1, "young/1.png": None, "a/n02/1.png": 2,
+                               "Egyptian Cat/1.png": 2, "cat/Egyptian-cat!/1.png": 2, "N02/1.png": 2, "1.png": None, "bird/1.png": None}.items():  # fmt: skip
+            self.assertEqual(recipe.category_of(numbers, path), category, path)
+
+    def test_what_cannot_be_read_is_left_out_and_named(self) -> None:
+        folder = self.pictures(2)
+        (folder / "red" / "0.png").write_bytes(b"no picture")
+        (folder / "blue" / "1.png").write_bytes((folder / "blue" / "1.png").read_bytes()[:200])
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            found = pictures.load([folder], self.plan().labels, 32, 32)
+        self.assertIn("cannot be read: blue/1.png, red/0.png\n", printed.getvalue())
+        self.assertEqual(len(found), 8)
 
     def test_unknown_folders_are_left_out_and_named(self) -> None:
         folder = self.pictures(2)
@@ -178,6 +206,11 @@ class PictureFiles(Folder):
         train_rows, held = pictures.hold_out(truth, 0.1, 1)
         self.assertEqual(np.bincount(truth[held]).tolist(), [2] * 5)
         self.assertEqual(sorted([*train_rows, *held]), list(range(100)))
+
+    def test_one_of_two_is_held_out_and_a_single_one_is_not(self) -> None:
+        truth = np.array([0, 0, 1, 2, 2, 2])
+        _, held = pictures.hold_out(truth, 0.05, 1)
+        self.assertEqual(truth[held].tolist(), [0, 2])
 
     def test_variation_keeps_shape_and_range_and_follows_the_seed(self) -> None:
         pixels = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
@@ -535,16 +568,16 @@ class Training(Folder):
         np.save(scores, np.zeros((1, 2), np.float32))
         path = next(name for name in self.plan().labels if "/" in name)
         lines.write_text(f"picture\tcategory\tmacs\nother/0.png\t{path}\t1\n")
-        with self.assertRaisesRegex(DescriptionError, "2 categories, where the network has"):
+        with self.assertRaisesRegex(SystemExit, "2 categories, where the network has"):
             self.train("--teacher", str(scores))
         np.save(scores, np.zeros((1, len(COLOURS)), np.float32))
-        with self.assertRaisesRegex(DescriptionError, "none of the pictures"):
+        with self.assertRaisesRegex(SystemExit, "none of the pictures"):
             self.train("--teacher", str(scores))
         lines.write_text("picture\tcategory\tmacs\nother/0.png\tpurple\t1\n")
-        with self.assertRaisesRegex(DescriptionError, "other categories, with purple"):
+        with self.assertRaisesRegex(SystemExit, "other categories, with purple"):
             self.train("--teacher", str(scores))
         lines.write_text("picture\tcategory\tmacs\n")
-        with self.assertRaisesRegex(DescriptionError, "1 pictures, but 0 names"):
+        with self.assertRaisesRegex(SystemExit, "1 pictures, but 0 names"):
             self.train("--teacher", str(scores))
 
     def test_a_slimmer_trunk_learns_to_imitate(self) -> None:
@@ -578,6 +611,29 @@ class Training(Folder):
         self.pictures(2)
         with self.assertRaisesRegex(SystemExit, "norm=none"):
             self.train("--start", str(self.folder), training={"start_share": 0.5})
+
+    def test_a_few_pictures_will_do(self) -> None:
+        """Fewer than a batch, and fewer than a part to hold out."""
+        self.pictures(3)
+        printed = self.train(training={"batch": 64, "held_out": 0.05})
+        self.assertIn("10 pictures to train on, 5 held out", printed)
+        self.assertIn("run/model", printed)
+
+    def test_what_the_person_can_put_right_is_one_line(self) -> None:
+        with self.assertRaisesRegex(SystemExit, "No such file.*pictures"):
+            self.train()
+        self.pictures(1)
+        with self.assertRaisesRegex(SystemExit, "no category has two pictures"):
+            self.train()
+        (self.folder / "pictures" / "black" / "1.png").write_bytes((self.folder / "pictures" / "black" / "0.png").read_bytes())
+        (self.folder / "pictures" / "red" / "0.png").unlink()
+        self.assertIn("without a picture, so that they learn nothing: warm/red\n", self.train())
+        with self.assertRaisesRegex(SystemExit, "is of another network"):
+            self.train(leaf={**LEAF, "out": 5})
+        path = self.recipe_file()
+        path.write_text(path.read_text() + "}")
+        with self.assertRaisesRegex(SystemExit, "recipe.json: is no JSON"):
+            self.follow(path)
 
     def test_a_sequential_network_is_a_recipe_without_inner_nodes(self) -> None:
         plan = recipe.read(self.flat_recipe_file([CONV, residual(4)]))

@@ -56,7 +56,7 @@ class Engine:
         self._costs: dict[str, dict[str, Any]] = {}
 
     def evaluate(self, data: Path, *options: str) -> Evaluation:
-        """What the network says to labelled pictures (espalier evaluate)."""
+        """What the network says to labelled pictures (espalier evaluate), without those that cannot be read, as there."""
         with tempfile.TemporaryDirectory() as folder:
             scores = Path(folder, "scores.npy")
             self._run("evaluate", str(data), "--quiet", "--scores", str(scores), *self.threads, *options)

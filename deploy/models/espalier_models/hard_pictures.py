@@ -3,7 +3,7 @@
     write(Path("val.tar.gz"), Path("blurred.tar"), "blurred")
 
 The archive gets the same names; the pictures are stored as JPEG of quality 95. The same picture is changed in the same way
-every time: the noise is drawn from its name.
+every time: the noise is drawn from its name. A file that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from .pictures import files
+from .pictures import UNREADABLE, files
 
 KINDS = ("blurred", "noisy", "half covered")
 BLUR = 0.8  # radius in pixels of a picture of 64
@@ -28,7 +28,11 @@ def write(source: Path, target: Path, kind: str) -> None:
     with tarfile.open(target, "w") as tar:
         for name, content in files(source):
             changed = io.BytesIO()
-            change(Image.open(io.BytesIO(content)).convert("RGB"), kind, name).save(changed, "JPEG", quality=95)
+            try:
+                picture = Image.open(io.BytesIO(content)).convert("RGB")
+            except UNREADABLE:
+                continue
+            change(picture, kind, name).save(changed, "JPEG", quality=95)
             member = tarfile.TarInfo(name)
             member.size = len(changed.getvalue())
             changed.seek(0)

@@ -31,7 +31,6 @@ from .engine import Engine, Evaluation
 WEIGHTS = (0.5, 0.8, 1.0, 1.1, 1.25, 1.5, 2.0)
 SET_SIZES = (1, 2, 5, 10, 20)
 DRAWS = 20
-GROUP_PICTURES = 1500  # the first ones, for attention at a group, which is computed for each group and weight
 BEAMS = (1, 2, 3, 4, 6, 8, 12)
 BUDGET_PARTS = (0.25, 0.35, 0.45, 0.6, 0.8)  # of the whole network; what is less than a search takes is left out
 
@@ -47,6 +46,10 @@ class Cut:
     time_saved: float
     cutout_top: float
     whole_top: float
+    # Beside the sequential network, whose cost is the same whatever is asked for: what is saved of it, and its accuracy.
+    sequential_macs_saved: float
+    sequential_parameters_saved: float
+    sequential_time_saved: float
     sequential_cutout_top: float
     sequential_whole_top: float
 
@@ -76,6 +79,7 @@ class Measurements:
         self.limit = ["--first", str(first)] if first else []
         self.model = model_directory.read(engine.model)
         self.whole = self.evaluate(data)
+        self._times: dict[Engine, float] = {}
         inner = [node for node in nodes(engine.trunk) if node.children and node.path != "trunk"]
         self.below = {node.path: [place for place, path in enumerate(engine.categories) if path.startswith(node.path + "/")] for node in inner}
         self.realms = [node.path for node in inner if any(child.children for child in node.children)]
@@ -92,14 +96,23 @@ class Measurements:
         for places in sets:
             asked = [name] if name in self.below else [self.engine.categories[place] for place in places]
             cost = self.engine.cost(asked)
-            sequential = [np.nan, np.nan]
+            paid = np.array([cost["macs"], cost["parameters"], self.engine.time_ms(asked, 50)])
+            beside = [np.nan] * 5
             if self.sequential:
-                sequential = [top_of(self.sequential_scores, places, places), top_of(self.sequential_scores, places)]
-            found.append([
-                len(places), 1 - cost["macs"] / cost["macs_full"], 1 - cost["parameters"] / cost["parameters_full"],
-                1 - self.engine.time_ms(asked, 50) / self._whole_time, top_of(self.whole, places, places), top_of(self.whole, places), *sequential,
-            ])  # fmt: skip
+                beside = [*1 - paid / self._full(self.sequential), top_of(self.sequential_scores, places, places), top_of(self.sequential_scores, places)]
+            found.append([len(places), *1 - paid / self._full(self.engine), top_of(self.whole, places, places), top_of(self.whole, places), *beside])
         return Cut(name, *np.mean(found, axis=0).tolist())
+
+    def whole_time(self, engine: Engine) -> float:
+        """The median time of all categories, in milliseconds; measured once."""
+        if engine not in self._times:
+            self._times[engine] = engine.time_ms([])
+        return self._times[engine]
+
+    def _full(self, engine: Engine) -> np.ndarray:
+        """MACs, parameters and milliseconds of all categories."""
+        cost = engine.cost([])
+        return np.array([cost["macs_full"], cost["parameters_full"], self.whole_time(engine)])
 
     def random_sets(self) -> dict[int, list[np.ndarray]]:
         """For each size DRAWS sets of so many categories, the same each time; no size that takes all of them."""
@@ -150,20 +163,15 @@ class Measurements:
 
     def group_attention(self, path: str, weight: float) -> tuple[float, float]:
         """Recall of the group's pictures (their exact categories), and the share of the others whose first answer lies in it."""
-        count = self.group_pictures
         places = self.below[path]
-        scores, truth = self.whole.scores[:count].copy(), self.whole.truth[:count]
+        scores, truth = self.whole.scores.copy(), self.whole.truth
         if weight != 1:
-            options = ["--first", str(count), "--categories", path, "--all-pictures", "--attention", f"{path}:{weight:g}"]
-            scores[:, places] = self.engine.evaluate(self.data, *options).scores[:, places]
+            attended = self.evaluate(self.data, "--categories", path, "--all-pictures", "--attention", f"{path}:{weight:g}")
+            scores[:, places] = attended.scores[:, places]
         first = scores.argmax(1)
         inside = np.isin(truth, places)
         recall = float((first[inside] == truth[inside]).mean()) if inside.any() else np.nan
         return recall, float(np.isin(first[~inside], places).mean())
-
-    @property
-    def group_pictures(self) -> int:
-        return min(GROUP_PICTURES, len(self.whole.truth))
 
     def check_attention(self) -> None:
         """The program computes some attended categories: the scores must be w · (s − b) + b."""
@@ -189,10 +197,6 @@ class Measurements:
         least, full = self.engine.least_search(), self.engine.cost([])["macs_full"]
         budgets = [least, *(round(part * full) for part in BUDGET_PARTS)]
         return [("beam", beam) for beam in BEAMS] + [("budget", budget) for budget in budgets if budget >= least]
-
-    @cached_property
-    def _whole_time(self) -> float:
-        return self.engine.time_ms([])
 
 
 def names(engine: Engine) -> list[str]:

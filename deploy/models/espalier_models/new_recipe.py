@@ -5,29 +5,28 @@
 The folders are the tree: pictures/bird/robin/1.jpg is a picture of bird/robin; a folder that has pictures is a category. The
 network gets a trunk, a segment for each inner node and a small one for each category, a little wider for larger pictures. Widths,
 depths and names are yours to change in the files (see recipe); a name becomes lower case, with _ for what is no letter or digit,
-and the folder's own name stays as the label and, where it can, as the id.
+and the folder's own name stays as the label.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from .description import ID, conv, residual
+from .description import conv, residual
 from .model_directory import format_json
 from .pictures import ENDINGS
+from .recipe import as_name
 
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def taxonomy(folder: Path) -> dict[str, Any]:
     """The tree of the folders below one."""
-    children = [_node(child) for child in sorted(folder.iterdir()) if child.is_dir()]
-    found = [child for child in children if child is not None]
+    found = _nodes(folder)
     if not found:
         raise ValueError(f"{folder}: has no folders with pictures ({', '.join(ENDINGS)}) in it")
     return {"children": found}
@@ -49,15 +48,28 @@ def recipe(name: str, size: int) -> dict[str, Any]:
     return {"name": name, "version": "1", "taxonomy": "taxonomy.json", "input": shape, "layers": layers(size), "training": {"epochs": 30, "batch": 64}}
 
 
+def _nodes(folder: Path) -> list[dict[str, Any]]:
+    """The nodes of the folders in one, without those that have no pictures."""
+    found: dict[str, Path] = {}
+    nodes = []
+    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if (node := _node(child)) is None:
+            continue
+        if not node["name"]:
+            raise ValueError(f"{child}: a category's name has letters from a to z or digits: rename the folder")
+        if other := found.get(node["name"]):
+            raise ValueError(f"{other} and {child}: both would be called {node['name']}: rename one of them")
+        found[node["name"]] = child
+        nodes.append(node)
+    return nodes
+
+
 def _node(folder: Path) -> dict[str, Any] | None:
     """The node of a folder; none for one without pictures."""
-    node: dict[str, Any] = {"name": re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_") or "node", "label": folder.name}
-    children = [child for child in map(_node, sorted(path for path in folder.iterdir() if path.is_dir())) if child]
-    if children:
+    node: dict[str, Any] = {"name": as_name(folder.name), "label": folder.name}
+    if children := _nodes(folder):
         return {**node, "children": children}
-    if not any(path.suffix.lower() in ENDINGS for path in folder.iterdir()):
-        return None
-    return {**node, "id": folder.name} if ID.fullmatch(folder.name) and folder.name != node["name"] else node
+    return node if any(path.suffix.lower() in ENDINGS for path in folder.iterdir()) else None
 
 
 def main() -> None:
@@ -68,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         tree = taxonomy(arguments.data)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(str(error))
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name, value in (("taxonomy.json", tree), ("recipe.json", recipe(arguments.output.resolve().name, arguments.size))):

@@ -5,8 +5,8 @@
     inputs = vary(batch, size, settings, generator)      random crops, flips, light, ... as [n, 3, size, size]
     inputs = plain(batch, size)                          the pictures as they are
 
-A source is a directory or a tar archive of <anything>/<label>/<file>. A picture that does not have the network's size is
-resized to it. Pixels stay bytes until a batch is made: 100,000 pictures of 64 × 64 take 1.2 GB.
+A source is a directory or a tar archive of <anything>/<label>/<file> (see recipe.category_of). A picture that does not have the
+network's size is resized to it; one that cannot be read is left out, and named. Pixels stay bytes until a batch is made: 100,000 pictures of 64 × 64 take 1.2 GB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from .recipe import category_of
+
 ENDINGS = (".jpeg", ".jpg", ".png")
+NAMED = 10  # of what is left out
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises on files that are no pictures
 
 
 @dataclass(frozen=True)
@@ -43,39 +47,65 @@ class Pictures:
 def load(
     sources: Sequence[Path], labels: Mapping[str, int], height: int, width: int, cache: Path | None = None
 ) -> Pictures:
-    """Reads all pictures with a known label. `cache` keeps them decoded, beside the archives, for the next time."""
-    if cache is not None and cache.exists():
-        with np.load(cache) as kept:
-            folders = kept["folders"].tolist()
-            names, pixels = kept["names"].tolist(), kept["pixels"]
-    else:
-        names, folders, decoded = [], [], []
-        for source in sources:
-            for name, content in files(source):
-                names.append(name)
-                folders.append(name.split("/")[-2] if "/" in name else "")
-                decoded.append(_decode(content, height, width))
-        pixels = np.stack(decoded) if decoded else np.zeros((0, height, width, 3), np.uint8)
-        if cache is not None:
-            np.savez(cache, names=np.array(names), folders=np.array(folders), pixels=pixels)
-    known = np.array([row for row, folder in enumerate(folders) if folder in labels], dtype=int)
+    """Reads all pictures with a known label. `cache` keeps them decoded for the next time that the same files are read in the same size."""
+    names, pixels = _cached(sources, height, width, cache) if cache else _read(sources, height, width)
+    found = [category_of(labels, name) for name in names]
+    known = np.array([row for row, category in enumerate(found) if category is not None], dtype=int)
     if not len(known):
         raise ValueError(f"{', '.join(map(str, sources))}: no folder with pictures is named like a category")
-    if unknown := sorted(set(folders) - set(labels)):
-        print(f"left out, as no category is called so: {', '.join(unknown[:10])}{' ...' if len(unknown) > 10 else ''}")
-    truth = np.array([labels[folders[row]] for row in known])
+    unknown = {name.rpartition("/")[0].rpartition("/")[2] or "(no folder)" for name, category in zip(names, found) if category is None}
+    _say_left_out("no category is called so", sorted(unknown))
+    truth = np.array([found[row] for row in known])
     if len(known) == len(names):
         return Pictures(names, pixels, truth)
     return Pictures([names[row] for row in known], pixels[known], truth)
 
 
+def _cached(sources: Sequence[Path], height: int, width: int, cache: Path) -> tuple[list[str], np.ndarray]:
+    made_from = f"{height} x {width}, {[_state(source) for source in sources]}"
+    if cache.exists():
+        with np.load(cache) as kept:
+            if "made_from" in kept and str(kept["made_from"]) == made_from:
+                return kept["names"].tolist(), kept["pixels"]
+        print(f"{cache}: is of other pictures, or of another size; all are read again", flush=True)
+    names, pixels = _read(sources, height, width)
+    with open(cache, "wb") as file:
+        np.savez(file, names=np.array(names), pixels=pixels, made_from=np.array(made_from))
+    return names, pixels
+
+
+def _state(source: Path) -> list[tuple[str, int, int]]:
+    """What tells a source from another, and from itself before it was changed."""
+    paths = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in ENDINGS] if source.is_dir() else [source]
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def _read(sources: Sequence[Path], height: int, width: int) -> tuple[list[str], np.ndarray]:
+    names, decoded, unreadable = [], [], []
+    for source in sources:
+        for name, content in files(source):
+            try:
+                decoded.append(_decode(content, height, width))
+                names.append(name)
+            except UNREADABLE:
+                unreadable.append(name)
+    _say_left_out("they cannot be read", unreadable)
+    return names, np.stack(decoded) if decoded else np.zeros((0, height, width, 3), np.uint8)
+
+
+def _say_left_out(why: str, what: Sequence[str]) -> None:
+    if what:
+        print(f"left out, as {why}: {', '.join(what[:NAMED])}{f' and {len(what) - NAMED} more' if len(what) > NAMED else ''}")
+
+
 def hold_out(truth: np.ndarray, part: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on, and rows held out: the same part of every category."""
+    """Rows to train on, and rows held out: the same part of every category, and one picture at least of those that have two."""
     random = np.random.RandomState(seed)
     held: list[int] = []
     for category in np.unique(truth):
         rows = np.flatnonzero(truth == category)
-        held += random.permutation(rows)[: round(len(rows) * part)].tolist()
+        count = max(round(len(rows) * part), 1 if len(rows) > 1 else 0)
+        held += random.permutation(rows)[:count].tolist()
     return np.setdiff1d(np.arange(len(truth)), held), np.sort(np.array(held, dtype=int))
 
 

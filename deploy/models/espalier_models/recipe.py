@@ -3,6 +3,7 @@
     recipe = read(Path("recipe.json"))
     recipe.description          model.json of the network (see description)
     recipe.labels               {outside name, path or name of a category: number of the category}
+    category_of(labels, "any/bird/Young Robin/17.jpg")      the category of a picture, by the folders that it lies in
     recipe.training             the settings of the training, with their defaults
 
 recipe.json:
@@ -17,12 +18,13 @@ node takes the last ones), and the leaves'. With `"flat": true` all categories h
 ordinary sequential network. `"only": "animal/dog"` (or the argument of `read`) takes the categories of one branch only.
 
 taxonomy.json: {"children": [{"name", "label", "id", "children"}, ...]}, as deep as you like. `id` is an outside name, such
-as a WordNet id; pictures lie in folders with the id, the path or the name of their category.
+as a WordNet id; pictures lie in folders with the id, the path (folders in each other) or the name of their category.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +64,10 @@ class Recipe:
 
 def read(path: Path, only: str | None = None) -> Recipe:
     """Reads and checks a recipe. `only` takes the place of the recipe's."""
-    text = json.loads(path.read_text(encoding="utf-8"))
+    text = _json(path)
     _check(path.name, text, {"name", "version", "taxonomy", "input", "layers"}, {"training", "flat", "only"})
     _check("layers", text["layers"], {"trunk", "leaf"}, {"inner"})
-    taxonomy = json.loads((path.parent / text["taxonomy"]).read_text(encoding="utf-8"))
+    taxonomy = _json(path.parent / text["taxonomy"])
     if only := only or text.get("only"):
         taxonomy = {"children": [_branch(taxonomy, only)]}
     if text.get("flat"):
@@ -98,6 +100,22 @@ def labels(description: Mapping[str, Any]) -> dict[str, int]:
     return {name: number for name, number in names.items() if name not in shared}
 
 
+def category_of(labels: Mapping[str, int], path: str) -> int | None:
+    """The number of the category that a picture shows: what its last folder is called, its last two as a path, and so on; first as
+    they are written, then as names. `espalier evaluate` finds it in the same way."""
+    folders = path.split("/")[:-1]
+    for spelled in (folders, list(map(as_name, folders))):
+        for first in reversed(range(len(folders))):
+            if (found := labels.get("/".join(spelled[first:]))) is not None:
+                return found
+    return None
+
+
+def as_name(folder: str) -> str:
+    """A folder's name as that of a node: lower case, with _ for what is no letter or digit of ASCII. May be empty."""
+    return re.sub("[^a-z0-9]+", "_", "".join(letter.lower() if letter.isascii() else "_" for letter in folder)).strip("_")
+
+
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The leaves below a node of a description, with their paths, in the order of the tree."""
     for child in node.get("children", []):
@@ -106,6 +124,13 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dic
             yield from leaves(child, path + "/")
         else:
             yield path, child
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DescriptionError(f"{path}: is no JSON: {error}") from error
 
 
 def _branch(taxonomy: Mapping[str, Any], path: str) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ class Report:
         if measured.sequential:
             networks.append(("a sequential network", measured.sequential, measured.sequential_scores))
         rows = [
-            [name, f"{engine.cost([])['macs_full']:,}", f"{engine.cost([])['parameters_full']:,}", percent(said.top(), 2), percent(said.top(5), 2)]
+            [name, *(f"{engine.cost([])[unit]:,}" for unit in ("macs_full", "parameters_full")), f"{measured.whole_time(engine):.2f}", percent(said.top(), 2), percent(said.top(5), 2)]
             for name, engine, said in networks
         ]
         return (
@@ -69,7 +69,7 @@ class Report:
             f"Measured with the program on {len(measured.whole.truth):,} pictures that were not trained on. Kernels `{cost['kernels']}`, {cost['precision']}. Times are\n"
             "medians on one thread of the machine that wrote this. Written by\n\n"
             f"```sh\n{self.command}\n```\n\n"
-            + table(["", "MACs", "parameters", "top-1 %", "top-5 %"], rows)
+            + table(["", "MACs", "parameters", "time, ms", "top-1 %", "top-5 %"], rows)
         )
 
     def cutouts(self) -> str:
@@ -79,19 +79,20 @@ class Report:
         random = [measured.cut(f"{size} random", sets) for size, sets in measured.random_sets().items()]
         plots.cutouts(self.plots / "cutouts.svg", realms, groups, random)
         means = {kind: mean_cut(f"mean of the {kind}s", cuts) for kind, cuts in (("realm", realms), ("group", groups)) if cuts}
+        rows = [*realms, *groups, *means.values(), *random]
         header = ["asked for", "categories", "MACs excluded %", "parameters excluded %", "time saved %", "top-1 % of the cutout", "top-1 % unrestricted"]
-        if measured.sequential:
-            header += ["sequential, only these %", "sequential, unrestricted %"]
-        rows = [self._cut_row(cut) for cut in [*realms, *groups, *means.values(), *random]]
         return (
             "\n## What a cutout saves, and what it keeps\n\n"
             "![MACs excluded, and accuracy, for each cutout](plots/cutouts.svg)\n\n"
             "Each row: the pictures of its categories only. A cutout chooses among its own categories; *unrestricted* is the whole network on the same\n"
-            f"pictures. Random sets are means of {DRAWS} draws (of one category there is nothing to choose)."
-            + (" A sequential network costs\nthe same whatever is asked for: 0 % excluded in every row.\n\n" if measured.sequential else "\n\n")
-            + table(header, rows)
+            f"pictures. Random sets are means of {DRAWS} draws (of one category there is nothing to choose).\n\n"
+            + table(header, [
+                [cut.name, f"{cut.categories:.3g}", percent(cut.macs_excluded, 2), percent(cut.parameters_excluded, 2), percent(cut.time_saved), percent(cut.cutout_top), percent(cut.whole_top)]
+                for cut in rows
+            ])
+            + self._beside_the_sequential(rows)
             + self._beside_the_paper(max(groups + random, key=lambda cut: cut.macs_excluded), {**means, "single category": random[0]})
-        )
+        )  # fmt: skip
 
     def leaf_attention(self) -> str:
         recall, false = self.measured.leaf_attention(self.measured.whole)
@@ -128,8 +129,7 @@ class Report:
         return (
             "\n## Top-down attention at a group\n\n"
             "The weight multiplies the features of the group, which its categories read. Recall of the group's pictures (the exact category first) / other\n"
-            "pictures whose first answer lies in the group, in percent, on the first "
-            f"{self.measured.group_pictures:,} pictures. The share of the groups that gain: " + gain + ".\n\n"
+            "pictures whose first answer lies in the group, in percent. The share of the groups that gain: " + gain + ".\n\n"
             + table(["group", *(f"{weight:g}" for weight in WEIGHTS)], [[name, *(f"{percent(one)} / {percent(two, 2)}" for one, two in row)] for name, row in rows])
         )
 
@@ -221,26 +221,35 @@ class Report:
 
     # ---- parts of sections
 
-    def _cut_row(self, cut: Cut) -> list[str]:
-        shown = [cut.name, f"{cut.categories:.3g}", percent(cut.macs_excluded, 2), percent(cut.parameters_excluded, 2), percent(cut.time_saved), percent(cut.cutout_top), percent(cut.whole_top)]
-        return shown + ([percent(cut.sequential_cutout_top), percent(cut.sequential_whole_top)] if self.measured.sequential else [])
+    def _beside_the_sequential(self, cuts: Sequence[Cut]) -> str:
+        if not self.measured.sequential:
+            return ""
+        header = ["asked for", "MACs saved %", "parameters saved %", "time saved %", "top-1 % of the cutout", "sequential, only these %", "sequential, unrestricted %"]
+        return (
+            "\nBeside the sequential network, which costs the same whatever is asked for: 0 % excluded in every row. What a cutout saves of that\n"
+            "network's MACs, parameters and time; the top-1 of the cutout, of the sequential network where only its answers among these categories\n"
+            "count, and of all its answers.\n\n"
+            + table(header, [
+                [cut.name, percent(cut.sequential_macs_saved, 2), percent(cut.sequential_parameters_saved, 2), percent(cut.sequential_time_saved), percent(cut.cutout_top),
+                 percent(cut.sequential_cutout_top), percent(cut.sequential_whole_top)]
+                for cut in cuts
+            ])
+        )  # fmt: skip
 
     def _beside_the_paper(self, best: Cut, means: Mapping[str, Cut]) -> str:
-        text = (
-            f"\nThe most that is excluded here: {percent(best.macs_excluded, 2)} % of the MACs and {percent(best.parameters_excluded, 2)} % of the parameters ({best.name});\n"
-            f"the paper's best are {PAPER['macs']} % and {PAPER['parameters']} %.\n"
-        )
-        header = ["excluded in the mean", "of this network: MACs %", "parameters %"]
+        header = ["in the mean", "MACs excluded %", "parameters excluded %"]
         rows = [[f"a {kind}", percent(cut.macs_excluded), percent(cut.parameters_excluded)] for kind, cut in means.items()]
-        paper = ["the paper, against comparable ordinary networks"]
+        paper = ["the paper"]
         if self.measured.sequential:
-            header += ["against the sequential network: MACs %", "parameters %"]
-            mine, other = self.engine.cost([]), self.measured.sequential.cost([])
+            header += ["MACs saved of the sequential %", "parameters saved %"]
             for row, cut in zip(rows, means.values()):
-                for excluded, unit in ((cut.macs_excluded, "macs_full"), (cut.parameters_excluded, "parameters_full")):
-                    row.append(percent(1 - (1 - excluded) * mine[unit] / other[unit]))
+                row += [percent(cut.sequential_macs_saved), percent(cut.sequential_parameters_saved)]
             paper += ["–", "–"]
-        return f"{text}\n{table(header, [*rows, [*paper, *PAPER_MEANS]])}"
+        return (
+            f"\nThe most that is excluded here: {percent(best.macs_excluded, 2)} % of the MACs and {percent(best.parameters_excluded, 2)} % of the parameters ({best.name});\n"
+            f"the paper's best are {PAPER['macs']} % and {PAPER['parameters']} %. Its averages are those against comparable ordinary networks.\n\n"
+            + table(header, [*rows, [*paper, *PAPER_MEANS]])
+        )
 
 
 def main() -> None:

@@ -5,6 +5,8 @@
     said.names, said.shown                the pictures, and the paths of their categories
     said.truth(paths)                     the places of these categories among the network's
     said.macs                             paid for each picture
+
+Pictures that could not be read, for which nothing was paid, are left out.
 """
 
 from __future__ import annotations
@@ -37,4 +39,6 @@ def read(file: Path) -> Said:
     if len(lines) != len(scores):
         raise DescriptionError(f"{file}: {len(scores)} pictures, but {len(lines)} names beside it")
     names, shown, macs = ([line[column] for line in lines] for column in range(3))
-    return Said(scores, names, shown, np.array(macs, dtype=np.int64))
+    paid = np.array(macs, dtype=np.int64)
+    read = np.flatnonzero(paid)
+    return Said(scores[read], [names[row] for row in read], [shown[row] for row in read], paid[read])

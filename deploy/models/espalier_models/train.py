@@ -25,6 +25,7 @@ import json
 import math
 import os
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ class Trainer:
         self.teacher = self._teacher()
         self.step, self.seconds = 0, 0.0
         self.begun: dict[str, torch.Tensor] | None = None  # the weights at the beginning, where they are to be mixed in
-        self.steps_per_epoch = len(train) // settings["batch"]
+        self.steps_per_epoch = max(1, len(train) // settings["batch"])
         self.generator = torch.Generator().manual_seed(settings["seed"])
         self.checkpoint = arguments.output / "checkpoint.pt"
 
@@ -201,7 +202,10 @@ class Trainer:
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location="cpu")
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise ValueError(f"{self.checkpoint}: is of another network; remove it, or name another --output") from error
         self.kept.load_state_dict(state["kept"])
         self.begun = state["begun"]
         self.optimiser.load_state_dict(state["optimiser"])
@@ -359,17 +363,20 @@ def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
 
 def main() -> None:
     arguments = parse()
+    try:
+        run(arguments)
+    except (OSError, ValueError, tarfile.TarError) as error:
+        sys.exit(str(error))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """The whole training. What the person can put right raises ValueError, or an error of the file's."""
     torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe, arguments.only)
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
     if settings["start_share"] and settings["norm"] != "none":
-        sys.exit("the setting start_share needs norm=none: halfway between two networks there are no means and variances to normalise by")
-    _, height, width = input_shape(plan.description)
-    everything = pictures.load(arguments.data, plan.labels, height, width, arguments.cache)
-    rows, held_rows = pictures.hold_out(everything.truth, settings["held_out"], settings["seed"])
-    train, held_out = everything.some(rows), everything.some(held_rows)
-    del everything
-    print(f"{len(train)} pictures to train on, {len(held_out)} held out", flush=True)
+        raise ValueError("the setting start_share needs norm=none: halfway between two networks there are no means and variances to normalise by")
+    train, held_out = read_pictures(plan, settings, arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
     trainer.begin()
@@ -381,6 +388,20 @@ def main() -> None:
     trainer.mix_in_start()
     scores, _ = measure(trainer, held_out)
     export.finish(arguments.output / "model", plan, trainer.kept, scores, held_out)
+
+
+def read_pictures(plan: recipe.Recipe, settings: dict[str, Any], arguments: argparse.Namespace) -> tuple[Pictures, Pictures]:
+    """The pictures to train on, and those held out."""
+    _, height, width = input_shape(plan.description)
+    everything = pictures.load(arguments.data, plan.labels, height, width, arguments.cache)
+    rows, held_rows = pictures.hold_out(everything.truth, settings["held_out"], settings["seed"])
+    if not len(held_rows):
+        raise ValueError("no category has two pictures: one of each is held out, to measure and to calibrate with")
+    print(f"{len(rows)} pictures to train on, {len(held_rows)} held out", flush=True)
+    names = [path for path, _ in recipe.leaves(plan.description["trunk"])]
+    if lacking := sorted(set(range(len(names))) - set(everything.truth.tolist())):
+        print(f"without a picture, so that they learn nothing: {', '.join(names[place] for place in lacking)}", flush=True)
+    return everything.some(rows), everything.some(held_rows)
 
 
 def parse() -> argparse.Namespace:
