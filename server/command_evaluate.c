@@ -26,7 +26,8 @@ static const char usage[] =
     "Runs labelled JPEG files through the engine and prints top-1, top-5, the accuracy of each group,\n"
     "and how well probabilities and confidences are calibrated. Pictures lie in folders that say what\n"
     "they show: ANYTHING/LABEL/FILE.jpg, in a directory or an archive (.tar, .tar.gz, .zip, ...), which is\n"
-    "not unpacked. LABEL is a category's name, path (as folders in each other) or id.\n"
+    "not unpacked. LABEL is a category's name, path (as folders in each other) or id; Golden Retriever\n"
+    "is golden_retriever, too.\n"
     "\n"
     "  --labels FILE            other labels: lines of a folder's name, a tab, and a category\n"
     "  --categories LIST        a cutout: only these, on pictures of these (all)\n"
@@ -50,7 +51,7 @@ static const char usage[] =
     "Recall: of the pictures that show an attended category, those whose first answer is their category.\n"
     "Precision: of the first answers that are attended categories, those that are right. False positives:\n"
     "of the other pictures, those whose first answer is an attended category. What is left out (folders\n"
-    "with other names, files that cannot be read) is said at the end.\n";
+    "with other names, what cannot be read) is said at the end.\n";
 
 struct command {
     struct model_choice choice;
@@ -212,16 +213,24 @@ static enum esp_status compute(struct command *command, struct evaluation *evalu
     return status;
 }
 
+/* Why there is nothing to report. */
+static const char *lacking(const struct evaluation *evaluation)
+{
+    if (evaluation->count)
+        return "no picture can be read";
+    if (evaluation->unselected)
+        return "no picture shows one of the categories asked for";
+    if (evaluation->unknown_count)
+        return "no picture lies in a folder that is called like a category; --labels says what others mean";
+    return "has no JPEG files (.jpg, .jpeg, .jpe)";
+}
+
 static enum esp_status check_count(const struct command *command, const struct evaluation *evaluation,
                                    struct esp_error *err)
 {
     if (evaluation->count > evaluation->faults)
         return ESP_OK;
-    return esp_fail(err, ESP_ERROR_IO, "%.200s: no picture %s", command->data,
-                    evaluation->count ? "can be read"
-                    : evaluation->unselected
-                        ? "shows one of the categories asked for"
-                        : "lies in a folder that is called like a category; --labels says what others mean");
+    return esp_fail(err, ESP_ERROR_IO, "%.200s: %s", command->data, lacking(evaluation));
 }
 
 static enum esp_status print(const struct command *command, const struct evaluation *evaluation, struct esp_error *err)
@@ -263,6 +272,8 @@ static int run(struct command *command)
         esp_cutout_create(&command->options.cutout, command->model, &err) != ESP_OK)
         return fail(&err);
     if (spoken_read(&command->spoken, &command->options, &err) != ESP_OK || prepare(command, &err) != ESP_OK)
+        return fail(&err);
+    if (command->scores && report_scores_try(command->scores, &err) != ESP_OK)
         return fail(&err);
     return evaluate(command);
 }

@@ -2,7 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,8 +32,8 @@ static bool is_empty(const char *path)
 static enum esp_status make_temporary(struct esp_folder *folder, struct esp_error *err)
 {
     for (int i = 0; i < TRIES; i++) {
-        int length =
-            snprintf(folder->temporary, sizeof folder->temporary, "%s.new-%ld-%d", folder->path, (long)getpid(), i);
+        int length = snprintf(folder->temporary, sizeof folder->temporary, "%s%s.new-%ld-%d", folder->path,
+                              folder->inside ? "/" : "", (long)getpid(), i);
         if (length < 0 || (size_t)length >= sizeof folder->temporary)
             errno = ENAMETOOLONG;
         else if (mkdir(folder->temporary, 0777) == 0)
@@ -42,8 +42,8 @@ static enum esp_status make_temporary(struct esp_folder *folder, struct esp_erro
             break;
     }
     folder->temporary[0] = '\0';
-    return esp_fail(err, ESP_ERROR_IO, "cannot make a directory beside %.350s: %s%s", folder->path, strerror(errno),
-                    errno == ENOENT ? "; make the one above it first" : "");
+    return esp_fail(err, ESP_ERROR_IO, "cannot make a directory %s %.350s: %s%s", folder->inside ? "in" : "beside",
+                    folder->path, strerror(errno), errno == ENOENT ? "; make the one above it first" : "");
 }
 
 enum esp_status esp_folder_begin(struct esp_folder *folder, const char *path, struct esp_error *err)
@@ -57,7 +57,8 @@ enum esp_status esp_folder_begin(struct esp_folder *folder, const char *path, st
     if (length == 0 || length >= sizeof folder->path)
         return esp_fail(err, ESP_ERROR_IO, "a directory's name is missing or too long");
     memcpy(folder->path, path, length);
-    if (lstat(folder->path, &info) == 0 && !(S_ISDIR(info.st_mode) && is_empty(folder->path)))
+    folder->inside = stat(folder->path, &info) == 0 && S_ISDIR(info.st_mode) && is_empty(folder->path);
+    if (!folder->inside && lstat(folder->path, &info) == 0)
         return occupied(folder, err);
     return make_temporary(folder, err);
 }
@@ -70,9 +71,9 @@ static bool write_pieces(FILE *file, const struct esp_piece *pieces, size_t coun
     return fflush(file) == 0 && fsync(fileno(file)) == 0;
 }
 
-static void path_of(const struct esp_folder *folder, const char *name, char path[ESP_FOLDER_PATH_MAX + 32])
+static void path_in(const char *directory, const char *name, char path[ESP_FOLDER_PATH_MAX + 32])
 {
-    snprintf(path, ESP_FOLDER_PATH_MAX + 32, "%s/%.30s", folder->temporary, name);
+    snprintf(path, ESP_FOLDER_PATH_MAX + 32, "%s/%.30s", directory, name);
 }
 
 enum esp_status esp_folder_write(struct esp_folder *folder, const char *name, const struct esp_piece *pieces,
@@ -80,7 +81,7 @@ enum esp_status esp_folder_write(struct esp_folder *folder, const char *name, co
 {
     char path[ESP_FOLDER_PATH_MAX + 32];
 
-    path_of(folder, name, path);
+    path_in(folder->temporary, name, path);
     FILE *file = fopen(path, "wbxe");
     if (file)
         folder->files[folder->count++] = name;
@@ -93,9 +94,32 @@ enum esp_status esp_folder_write(struct esp_folder *folder, const char *name, co
     return good ? ESP_OK : esp_fail(err, ESP_ERROR_IO, "cannot write %.400s: %s", path, strerror(cause));
 }
 
+/* Moves a file without replacing one. Not every file system can promise that: there, the directory was empty before. */
+static int move(const char *from, const char *to)
+{
+    int result = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+
+    return result != 0 && (errno == EINVAL || errno == ENOSYS) ? rename(from, to) : result;
+}
+
+static int move_files(struct esp_folder *folder)
+{
+    char from[ESP_FOLDER_PATH_MAX + 32], to[ESP_FOLDER_PATH_MAX + 32];
+
+    for (; folder->moved < folder->count; folder->moved++) {
+        const char *name = folder->files[folder->count - folder->moved - 1];
+        path_in(folder->temporary, name, from);
+        path_in(folder->path, name, to);
+        if (move(from, to) != 0)
+            return -1;
+    }
+    return rmdir(folder->temporary);
+}
+
 enum esp_status esp_folder_finish(struct esp_folder *folder, struct esp_error *err)
 {
-    if (rename(folder->temporary, folder->path) == 0) { /* which replaces an empty directory, and nothing else */
+    /* rename() replaces an empty directory, and nothing else */
+    if ((folder->inside ? move_files(folder) : rename(folder->temporary, folder->path)) == 0) {
         folder->temporary[0] = '\0';
         return ESP_OK;
     }
@@ -111,7 +135,7 @@ void esp_folder_abandon(struct esp_folder *folder)
     if (!folder->temporary[0])
         return;
     for (size_t i = 0; i < folder->count; i++) {
-        path_of(folder, folder->files[i], path);
+        path_in(i < folder->count - folder->moved ? folder->temporary : folder->path, folder->files[i], path);
         unlink(path);
     }
     rmdir(folder->temporary);

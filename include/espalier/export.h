@@ -23,10 +23,11 @@ struct esp_exported {
 };
 
 /* Writes a closed cutout. The files are written into a directory with a temporary name beside `directory`, loaded once
- * to see that they are good, and get their name at once: whoever looks finds all of it or nothing, and nothing remains
- * of what failed. ESP_ERROR_ARGUMENT: the name is none for a network, or the cutout is not closed. ESP_ERROR_IO: the
- * directory holds something, or cannot be written. ESP_ERROR_MODEL: the source has been replaced since it was loaded.
- * Not for the request path: allocates, and takes the memory of both networks for a while. */
+ * to see that they are good, and get their name at once; in a directory that is there already, from one inside it, and
+ * model.json last: whoever looks finds all of it or nothing, and nothing remains of what failed. ESP_ERROR_ARGUMENT:
+ * the name is none for a network, or the cutout is not closed. ESP_ERROR_IO: the directory holds something, or cannot
+ * be written. ESP_ERROR_MODEL: the source has been replaced since it was loaded. Not for the request path: allocates,
+ * and takes the memory of both networks for a while. */
 enum esp_status esp_cutout_export(const esp_cutout *cutout, const struct esp_export *export,
                                   struct esp_exported *exported, struct esp_error *err);
 

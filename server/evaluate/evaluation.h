@@ -38,6 +38,8 @@ struct evaluation {
     size_t unselected;             /* pictures left out, as their category is not asked for */
     struct unknown_label *unknown; /* folders that are no category's, in the order in which they came */
     size_t unknown_count, others;  /* others: as picture_source_others() says */
+    size_t closed_folders;         /* and as picture_source_closed_folders() says, with the source's text */
+    const char *closed_why;
     double seconds;
 };
 

@@ -3,6 +3,7 @@
 #include "espalier/limits.h"
 #include "server/file.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,7 +160,7 @@ static bool find_by_path(const struct labels *labels, const char *path, const ch
     return false;
 }
 
-size_t labels_find(const struct labels *labels, const char *path)
+static size_t find_written(const struct labels *labels, const char *path)
 {
     const char *end = strrchr(path, '/'), *begin = end;
     char folder[ESP_PATH_MAX + 1];
@@ -177,4 +178,37 @@ size_t labels_find(const struct labels *labels, const char *path)
         find(labels->ids, labels->ids_count, folder, &category) || find_by_path(labels, path, end, &category))
         return category;
     return SIZE_MAX;
+}
+
+/* Every folder as a node's name: lower case, with _ for what is no letter or digit of ASCII, but not at the ends. */
+static void spell_as_names(char *path)
+{
+    char *to = path;
+    bool gap = false;
+
+    for (const char *from = path; *from; from++) {
+        bool slash = *from == '/', begun = to > path && to[-1] != '/';
+        if (slash || isalnum((unsigned char)*from)) {
+            if (gap && begun && !slash)
+                *to++ = '_';
+            *to++ = (char)tolower((unsigned char)*from);
+        }
+        gap = !slash && !isalnum((unsigned char)*from);
+    }
+    *to = 0;
+}
+
+size_t labels_find(const struct labels *labels, const char *path)
+{
+    size_t category = find_written(labels, path);
+
+    if (category != SIZE_MAX)
+        return category;
+    char *spelled = strdup(path);
+    if (spelled) {
+        spell_as_names(spelled);
+        category = find_written(labels, spelled);
+    }
+    free(spelled);
+    return category;
 }

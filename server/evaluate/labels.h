@@ -1,6 +1,7 @@
 /* Which category a picture shows, as its folder's name says. A name is looked for among the folders of a list, if there
  * is one, then among the ids of the network, and then as a category's name or path: the last folder, the last two as a
- * path, and so on. Thread-safe once made. */
+ * path, and so on. What is not found as it is written is looked for spelled as a name: "Golden Retriever" is
+ * golden_retriever. deploy/models/espalier_models/recipe.py finds the same. Thread-safe once made. */
 #ifndef SERVER_EVALUATE_LABELS_H
 #define SERVER_EVALUATE_LABELS_H
 

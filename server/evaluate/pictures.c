@@ -14,8 +14,8 @@
 enum { READ_AT_ONCE = 1 << 16 };
 
 struct picture_source {
-    size_t bytes_max, others;
-    char *path;
+    size_t bytes_max, others, closed_folders;
+    char *path, *closed_why;
     char **files; /* of a directory: paths below it, sorted */
     size_t count, next;
     struct archive *archive;
@@ -56,6 +56,19 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What is below stays unknown; the rest is read all the same. */
+static enum esp_status note_closed(struct picture_source *source, const FTSENT *entry, struct esp_error *err)
+{
+    if (entry->fts_level == FTS_ROOTLEVEL)
+        return esp_fail(err, ESP_ERROR_IO, "%.300s: %s", entry->fts_path, strerror(entry->fts_errno));
+    if (source->closed_folders++ == 0 &&
+        asprintf(&source->closed_why, "%s: %s", entry->fts_path, strerror(entry->fts_errno)) < 0) {
+        source->closed_why = NULL;
+        return no_memory(err);
+    }
+    return ESP_OK;
+}
+
 static enum esp_status list_directory(struct picture_source *source, struct esp_error *err)
 {
     char *const roots[] = {source->path, NULL};
@@ -67,7 +80,7 @@ static enum esp_status list_directory(struct picture_source *source, struct esp_
         return esp_fail(err, ESP_ERROR_IO, "%s: %s", source->path, strerror(errno));
     for (FTSENT *entry; status == ESP_OK && (entry = fts_read(walk));) {
         if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
-            status = esp_fail(err, ESP_ERROR_IO, "%.300s: %s", entry->fts_path, strerror(entry->fts_errno));
+            status = note_closed(source, entry, err);
         else if (entry->fts_info == FTS_SLNONE || (entry->fts_info == FTS_F && !is_picture(entry->fts_name)))
             source->others++;
         else if (entry->fts_info == FTS_F && !add_file(source, entry->fts_path + root))
@@ -79,26 +92,34 @@ static enum esp_status list_directory(struct picture_source *source, struct esp_
     return status;
 }
 
+/* Drops the bytes of a picture that is too large, and says so. */
+static enum esp_status check_size(const struct picture_source *source, struct picture *picture, struct esp_error *err)
+{
+    if (picture->size <= source->bytes_max)
+        return ESP_OK;
+    free(picture->bytes);
+    picture->bytes = NULL;
+    if (asprintf(&picture->fault, "larger than the %zu bytes that a picture may have", source->bytes_max) >= 0)
+        return ESP_OK;
+    picture->fault = NULL;
+    return no_memory(err);
+}
+
 static enum esp_status next_file(struct picture_source *source, struct picture *picture, struct esp_error *err)
 {
+    struct esp_error fault = {0};
+    char *path;
+
     if (source->next == source->count)
         return ESP_OK;
     picture->name = strdup(source->files[source->next++]);
-    char *path = malloc(strlen(source->path) + strlen(picture->name ? picture->name : "") + 2);
-    if (!picture->name || !path) {
-        free(path);
+    if (!picture->name || asprintf(&path, "%s/%s", source->path, picture->name) < 0)
         return no_memory(err);
-    }
-    strcat(strcat(strcpy(path, source->path), "/"), picture->name);
-    struct esp_error fault = {0};
     picture->bytes = file_read(path, source->bytes_max, &picture->size, &fault);
-    enum esp_status status = picture->bytes ? ESP_OK : esp_fail(err, ESP_ERROR_IO, "%.200s: %.200s", path, fault.text);
     free(path);
-    if (picture->size > source->bytes_max) {
-        free(picture->bytes);
-        picture->bytes = NULL;
-    }
-    return status;
+    if (picture->bytes)
+        return check_size(source, picture, err);
+    return fault.status != ESP_ERROR_MEMORY && (picture->fault = strdup(fault.text)) ? ESP_OK : no_memory(err);
 }
 
 /* ---- archives ---- */
@@ -142,14 +163,9 @@ static enum esp_status read_content(struct picture_source *source, struct pictur
         free(bytes);
         return archive_fault(source, err);
     }
-    if (picture->size > source->bytes_max) {
-        free(bytes);
-        return ESP_OK;
-    }
-    picture->bytes = realloc(bytes, picture->size ? picture->size : 1);
-    if (!picture->bytes)
-        picture->bytes = bytes;
-    return ESP_OK;
+    uint8_t *fitting = realloc(bytes, picture->size ? picture->size : 1);
+    picture->bytes = fitting ? fitting : bytes;
+    return check_size(source, picture, err);
 }
 
 static enum esp_status next_entry(struct picture_source *source, struct picture *picture, struct esp_error *err)
@@ -210,6 +226,7 @@ void picture_source_close(struct picture_source **source)
     for (size_t i = 0; i < closed->count; i++)
         free(closed->files[i]);
     free(closed->files);
+    free(closed->closed_why);
     free(closed->path);
     free(closed);
 }
@@ -227,6 +244,7 @@ void picture_release(struct picture *picture)
 {
     free(picture->name);
     free(picture->bytes);
+    free(picture->fault);
     *picture = (struct picture){0};
 }
 
@@ -241,4 +259,10 @@ double picture_source_done(const struct picture_source *source)
 size_t picture_source_others(const struct picture_source *source)
 {
     return source->others;
+}
+
+size_t picture_source_closed_folders(const struct picture_source *source, const char **why)
+{
+    *why = source->closed_why;
+    return source->closed_folders;
 }

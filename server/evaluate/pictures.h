@@ -15,8 +15,9 @@ struct picture_source;
 
 struct picture {
     char *name;     /* its path below the directory, or in the archive; NULL after the last one */
-    uint8_t *bytes; /* NULL where the file is larger than the limit */
+    uint8_t *bytes; /* NULL where it cannot be read, or is larger than the limit: `fault` says why then */
     size_t size;
+    char *fault;
 };
 
 /* `bytes_max` is the most that one picture may have. Directories are read in the order of their names, archives in
@@ -26,8 +27,7 @@ enum esp_status picture_source_open(struct picture_source **source, const char *
                                     struct esp_error *err);
 void picture_source_close(struct picture_source **source);
 
-/* The next one, for the caller to release. ESP_ERROR_IO: a file cannot be read, or the archive is none, or is broken
- * from here on. */
+/* The next one, for the caller to release. ESP_ERROR_IO: the archive is none, or is broken from here on. */
 enum esp_status picture_source_next(struct picture_source *source, struct picture *picture, struct esp_error *err);
 
 void picture_release(struct picture *picture);
@@ -37,5 +37,9 @@ double picture_source_done(const struct picture_source *source);
 
 /* Files that were passed by. */
 size_t picture_source_others(const struct picture_source *source);
+
+/* Folders that could not be looked into, and why not for the first of them ("NAME: why", the source's; NULL for none).
+ */
+size_t picture_source_closed_folders(const struct picture_source *source, const char **why);
 
 #endif

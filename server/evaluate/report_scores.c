@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The header of NumPy's format 1.0, padded so that the numbers begin at a multiple of 64. */
 static void write_header(FILE *file, size_t rows, size_t columns)
@@ -66,14 +67,51 @@ static enum esp_status write_lines(const char *path, const struct evaluation *ev
     return close_file(file, path, err);
 }
 
-enum esp_status report_scores(const char *path, const struct evaluation *evaluation, struct esp_error *err)
+/* The name of the file beside it, for the caller to free; NULL: no memory. */
+static char *name_beside(const char *path, struct esp_error *err)
 {
     char *beside = strdup(path);
-    enum esp_status status = write_numbers(path, evaluation, err);
+
+    if (beside)
+        strcpy(beside + strlen(path) - strlen(REPORT_SCORES_ENDING), ".tsv");
+    else
+        esp_fail(err, ESP_ERROR_MEMORY, "no memory for a name");
+    return beside;
+}
+
+static enum esp_status try_file(const char *path, struct esp_error *err)
+{
+    bool new = access(path, F_OK) != 0;
+    FILE *file = fopen(path, "ab");
+
+    if (!file)
+        return esp_fail(err, ESP_ERROR_IO, "%.300s: %s", path, strerror(errno));
+    fclose(file);
+    if (new)
+        unlink(path);
+    return ESP_OK;
+}
+
+enum esp_status report_scores_try(const char *path, struct esp_error *err)
+{
+    char *beside = name_beside(path, err);
 
     if (!beside)
-        return esp_fail(err, ESP_ERROR_MEMORY, "no memory for a name");
-    strcpy(beside + strlen(path) - strlen(REPORT_SCORES_ENDING), ".tsv");
+        return ESP_ERROR_MEMORY;
+    enum esp_status status = try_file(path, err);
+    if (status == ESP_OK)
+        status = try_file(beside, err);
+    free(beside);
+    return status;
+}
+
+enum esp_status report_scores(const char *path, const struct evaluation *evaluation, struct esp_error *err)
+{
+    char *beside = name_beside(path, err);
+
+    if (!beside)
+        return ESP_ERROR_MEMORY;
+    enum esp_status status = write_numbers(path, evaluation, err);
     if (status == ESP_OK)
         status = write_lines(beside, evaluation, err);
     free(beside);

@@ -116,6 +116,16 @@ void report_text(FILE *out, const struct evaluation *evaluation)
         print_sweep(out, evaluation);
 }
 
+static void print_unknown(FILE *out, const struct unknown_label *unknown)
+{
+    if (*unknown->name)
+        fprintf(out, "left out: %zu pictures in \"%s\", which is no category's name, path or id\n", unknown->pictures,
+                unknown->name);
+    else
+        fprintf(out, "left out: %zu pictures that lie in no folder, whose name would say what they show\n",
+                unknown->pictures);
+}
+
 void report_left_out(FILE *out, const struct evaluation *evaluation)
 {
     size_t shown = 0;
@@ -128,10 +138,12 @@ void report_left_out(FILE *out, const struct evaluation *evaluation)
     if (evaluation->faults > shown)
         fprintf(out, "left out: %zu more that cannot be read\n", evaluation->faults - shown);
     for (size_t i = 0; i < evaluation->unknown_count && i < NAMES_SHOWN; i++)
-        fprintf(out, "left out: %zu pictures in \"%s\", which is no category's name, path or id\n",
-                evaluation->unknown[i].pictures, evaluation->unknown[i].name);
+        print_unknown(out, &evaluation->unknown[i]);
     if (evaluation->unknown_count > NAMES_SHOWN)
         fprintf(out, "left out: %zu more folders like that\n", evaluation->unknown_count - NAMES_SHOWN);
+    if (evaluation->closed_folders)
+        fprintf(out, "left out: what lies in %zu folders that cannot be looked into: %s%s\n",
+                evaluation->closed_folders, evaluation->closed_why, evaluation->closed_folders > 1 ? ", ..." : "");
     if (evaluation->others)
         fprintf(out, "left out: %zu files that are not called .jpg, .jpeg or .jpe, or are links\n", evaluation->others);
 }

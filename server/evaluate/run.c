@@ -89,18 +89,20 @@ static void close_queue(struct pool *pool, const struct esp_error *err)
 
 /* ---- a worker ---- */
 
-/* Decodes into the instance's input `index`. A picture that cannot be decoded gets a note; that is no error. */
-static enum esp_status decode(struct worker *worker, const struct waiting *waiting, size_t index, struct esp_error *err)
+/* Decodes into the instance's input `index`. A picture that cannot be read gets a note; that is no error. */
+static enum esp_status decode(struct worker *worker, struct waiting *waiting, size_t index, struct esp_error *err)
 {
-    const struct picture *picture = &waiting->picture;
+    struct picture *picture = &waiting->picture;
     const struct esp_input_info *input = &esp_model_info(worker->pool->evaluation->model)->input;
     struct esp_error fault = {0};
-    enum esp_status status =
-        picture->bytes ? esp_decoder_decode(worker->decoder, picture->bytes, picture->size, input,
-                                            esp_instance_input(worker->instance, index), NULL, &fault)
-                       : esp_fail(&fault, ESP_ERROR_TOO_LARGE, "larger than the %zu bytes that a picture may have",
-                                  worker->pool->run->bytes_max);
 
+    if (picture->fault) {
+        waiting->slot->fault = picture->fault;
+        picture->fault = NULL;
+        return ESP_OK;
+    }
+    enum esp_status status = esp_decoder_decode(worker->decoder, picture->bytes, picture->size, input,
+                                                esp_instance_input(worker->instance, index), NULL, &fault);
     if (status == ESP_ERROR_MEMORY || (status != ESP_OK && !(waiting->slot->fault = strdup(fault.text))))
         return esp_fail(err, ESP_ERROR_MEMORY, "no memory to decode pictures");
     return ESP_OK;
@@ -278,6 +280,7 @@ static void sum_up(struct evaluation *evaluation, const struct evaluate_run *run
 {
     evaluation->seconds = (double)(clock_now() - begun) / 1e9;
     evaluation->others = picture_source_others(run->source);
+    evaluation->closed_folders = picture_source_closed_folders(run->source, &evaluation->closed_why);
     for (size_t i = 0; i < evaluation->count; i++)
         evaluation->faults += evaluation->pictures[i]->fault != NULL;
 }

@@ -22,7 +22,7 @@ struct evaluate_run {
 };
 
 /* Fills the evaluation, whose model, selection and sweep are set. Blocks until all is computed. A picture that cannot
- * be decoded is noted, and no error. */
+ * be read is noted, and no error. */
 enum esp_status evaluate_run(const struct evaluate_run *run, struct evaluation *evaluation, struct esp_error *err);
 
 #endif

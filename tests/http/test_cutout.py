@@ -117,11 +117,19 @@ def test_the_description_is_kept(image, tmp_path, calibrated):
     assert all("confidence" in each for each in answer["predictions"])
 
 
-def test_into_an_empty_directory(tmp_path):
+@pytest.mark.parametrize("way", ["named", "here", "link"])
+def test_into_an_empty_directory(tmp_path, way):
+    """Such as a volume, which cannot be replaced, and no more can the directory that the person stands in."""
     (tmp_path / "part").mkdir()
-    cut("kernels", tmp_path / "part", "--model", SMALL)
+    (tmp_path / "link").symlink_to("part")
+    inode = (tmp_path / "part").stat().st_ino
+    target = {"named": tmp_path / "part", "here": ".", "link": tmp_path / "link"}[way]
+    result = subprocess.run([BINARY, "cutout", "--model", SMALL, "--categories", "kernels", "-o", target], cwd=tmp_path / "part", capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["model.json", "model.safetensors"]
-    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "part"] and (tmp_path / "part").stat().st_ino == inode
+    assert run("inspect", "--model", tmp_path / "part").returncode == 0
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
@@ -136,11 +144,12 @@ def test_wrong_arguments(tmp_path, arguments, said):
 
 
 @pytest.mark.parametrize(("target", "said"), [
-    ("full", "is there already"), ("file", "is there already"), ("no/where", "make the one above it first")])
+    ("full", "is there already"), ("lost", "is there already"), ("file", "is there already"), ("no/where", "make the one above it first")])
 def test_places_that_will_not_do(tmp_path, target, said):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "lost").symlink_to("nowhere")
     before = sorted(tmp_path.rglob("*"))
     result = run("cutout", "--model", SMALL, "--categories", "alone", "-o", tmp_path / target)
     assert result.returncode == 1 and said in result.stderr and not result.stdout

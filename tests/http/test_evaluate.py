@@ -153,13 +153,17 @@ def test_what_cannot_be_done(tmp_path, arguments, said):
 def test_nothing_to_evaluate(small, data, tmp_path):
     """The error says why there is nothing."""
     (tmp_path / "spoon").mkdir()
-    assert "is called like a category" in evaluate(tmp_path, "--model", small).stderr
+    assert "has no JPEG files" in evaluate(tmp_path, "--model", small).stderr
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "1.png").write_bytes(b"PNG")
+    result = evaluate(tmp_path, "--model", small)
+    assert result.returncode == 1 and "1 files that are not called .jpg" in result.stderr and "has no JPEG files" in result.stderr
     (tmp_path / "spoon" / "1.jpg").write_bytes(jpeg(scene()))
     result = evaluate(tmp_path, "--model", small)
     assert result.returncode == 1 and not result.stdout
     assert '1 pictures in "spoon"' in result.stderr and "is called like a category" in result.stderr
-    result = evaluate(data / "alone", "--model", small)  # in no folder
-    assert result.returncode == 1 and f'{EACH} pictures in ""' in result.stderr
+    result = evaluate(data / "alone", "--model", small)
+    assert result.returncode == 1 and f"{EACH} pictures that lie in no folder" in result.stderr
     result = evaluate(write_pictures(tmp_path / "others", ["alone"], 1), "--model", small, "--categories", "kernels")
     assert result.returncode == 1 and "shows one of the categories asked for" in result.stderr
     (tmp_path / "others" / "alone" / "0.jpg").write_bytes(b"no picture")
@@ -176,8 +180,13 @@ def test_a_full_disk(small, data, form):
 
 
 def test_scores_that_cannot_be_written(small, data, tmp_path):
+    """It is said before anything is computed, and leaves nothing behind."""
     result = evaluate(data, "--model", small, "--scores", tmp_path / "nowhere" / "a.npy")
-    assert result.returncode == 1 and "nowhere/a.npy" in result.stderr
+    assert result.returncode == 1 and "nowhere/a.npy" in result.stderr and not result.stdout
+    (tmp_path / "a.tsv").mkdir()
+    result = evaluate(data, "--model", small, "--scores", tmp_path / "a.npy")
+    assert result.returncode == 1 and "a.tsv" in result.stderr and not result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tsv"]
 
 
 def test_archives_and_threads_change_nothing(small, data, tmp_path):
@@ -387,6 +396,17 @@ def test_labels(small, data, tmp_path):
     assert result.returncode == 2 and "line 1" in result.stderr and "spoon" in result.stderr
 
 
+def test_folders_as_people_write_them(small, data, tmp_path):
+    """Capitals, spaces and the like: the same names, in folders in each other and on their own."""
+    expected = text_of(data, "--model", small)
+    other = tmp_path / "other"
+    for number, path in enumerate(PATHS):
+        folders = [folder.replace("_", " - ").title() for folder in path.split("/")]
+        shutil.copytree(data / path, other / f"Lot {number}" / "/".join([*folders[:-1], f"({folders[-1]}) é"]))
+    assert text_of(other, "--model", small) == expected
+    assert evaluate(other, "--model", small).stderr.count("left out") == 0
+
+
 def test_first(small, data, tmp_path):
     """So many of those that take part."""
     whole = Scores(tmp_path, data, "--model", small)
@@ -406,20 +426,38 @@ def test_what_is_left_out(small, data, tmp_path):
     (mixed / "alone" / "none.jpg").write_bytes(b"")
     (mixed / "alone" / "large.jpg").write_bytes(good + bytes(64 << 20))
     (mixed / "alone" / "notes.txt").write_text("no picture")
+    (mixed / "alone" / "failing.jpg").symlink_to("/proc/self/mem")  # its first byte cannot be read
     (mixed / "spoon").mkdir()
     (mixed / "spoon" / "0.jpg").write_bytes(good)
     result = evaluate(mixed, "--model", small, "--quiet")
     assert result.returncode == 0
     said = result.stderr.splitlines()
-    for name in ("broken", "none", "large"):
+    for name in ("broken", "none", "large", "failing"):
         assert sum(line.startswith(f"left out: alone/{name}.jpg: ") for line in said) == 1
     assert 'left out: 1 pictures in "spoon", which is no category\'s name, path or id' in said
-    assert len(said) == 5 and said[-1].startswith("left out: 1 files")
+    assert len(said) == 6 and said[-1].startswith("left out: 1 files")
     assert text_of(mixed, "--model", small) == text_of(data, "--model", small)
     scores = Scores(tmp_path, mixed, "--model", small)
-    assert [scores.table["left_out", *row] for row in (("unreadable", "pictures"), ("unknown", "folders"))] == [3, 1]
+    assert [scores.table["left_out", *row] for row in (("unreadable", "pictures"), ("unknown", "folders"))] == [4, 1]
     lost = [np.isnan(row).all() for row in scores.array]
-    assert [name for name, gone in zip(scores.names, lost) if gone] == [f"alone/{name}.jpg" for name in ("broken", "large", "none")]
+    assert [name for name, gone in zip(scores.names, lost) if gone] == [f"alone/{name}.jpg" for name in ("broken", "failing", "large", "none")]
+
+
+def test_folders_that_cannot_be_looked_into(small, data, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(data, mixed)
+    for name in ("closed", "closed too"):
+        (mixed / "more" / name).mkdir(parents=True, mode=0)
+    # root, too, is kept out without these two capabilities
+    weaker = [] if os.geteuid() else ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
+    if subprocess.run([*weaker, "true"]).returncode:
+        pytest.skip("root cannot be kept out of a folder here: setpriv may not take capabilities away")
+    result = subprocess.run([*weaker, BINARY, "evaluate", mixed, "--model", small, "--quiet"], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0
+    assert result.stderr.startswith(f"left out: what lies in 2 folders that cannot be looked into: {mixed}/more/closed")
+    assert result.stderr.endswith(": Permission denied, ...\n")
+    figures = [[line for line in text.splitlines()[1:] if "pictures/s" not in line] for text in (result.stdout, evaluate(data, "--model", small).stdout)]
+    assert figures[0] == figures[1]
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])

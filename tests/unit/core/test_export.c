@@ -1,5 +1,6 @@
 /* Cutouts as networks of their own: the same bits on every kernel set, nothing lost, and nothing left where it fails.
  */
+#include "core/export/folder.h"
 #include "core/export/text.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
@@ -399,6 +400,30 @@ START_TEST(test_an_empty_directory_will_do)
 }
 END_TEST
 
+START_TEST(test_an_empty_directory_that_fills_meanwhile)
+{
+    const char *target = in_work("empty");
+    const struct esp_piece piece = {"ours", 4};
+    struct esp_error err = {0};
+    struct esp_folder folder;
+
+    ck_assert_int_eq(mkdir(target, 0777), 0);
+    ck_assert_int_eq(esp_folder_begin(&folder, target, &err), ESP_OK);
+    ck_assert_int_eq(esp_folder_write(&folder, "first", &piece, 1, &err), ESP_OK);
+    ck_assert_int_eq(esp_folder_write(&folder, "second", &piece, 1, &err), ESP_OK);
+    put_file(in_work("empty/first"));
+    ck_assert_int_eq(esp_folder_finish(&folder, &err), ESP_ERROR_IO);
+    ck_assert_ptr_nonnull(strstr(err.text, "is there already"));
+    esp_folder_abandon(&folder);
+    ck_assert_uint_eq(entries(target), 1); /* what came, and it is still what it was */
+    char text[8] = {0};
+    FILE *file = fopen(in_work("empty/first"), "r");
+    ck_assert_uint_eq(fread(text, 1, sizeof text - 1, file), 4);
+    fclose(file);
+    ck_assert_str_eq(text, "mine");
+}
+END_TEST
+
 static void named(const char *name, const char *expected)
 {
     struct esp_export export = {.source = source, .directory = in_work("named"), .name = name};
@@ -482,6 +507,7 @@ int main(void)
     tcase_add_test(tests, test_tensors_keep_their_bytes);
     tcase_add_test(tests, test_places_that_will_not_do);
     tcase_add_test(tests, test_an_empty_directory_will_do);
+    tcase_add_test(tests, test_an_empty_directory_that_fills_meanwhile);
     tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_a_source_that_was_replaced);
     tcase_add_test(tests, test_failing_allocations);
