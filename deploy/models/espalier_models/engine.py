@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,12 @@ class Engine:
                 return int(found.group(1))
             raise
         raise EngineError("a budget of one MAC was enough")
+
+    @cached_property
+    def full(self) -> np.ndarray:
+        """MACs, parameters and milliseconds of all categories; measured once."""
+        cost = self.cost([])
+        return np.array([cost["macs_full"], cost["parameters_full"], self.time_ms([])])
 
     def time_ms(self, names: Sequence[str], runs: int = 100) -> float:
         """The median time of the engine for one picture on one thread, in milliseconds."""

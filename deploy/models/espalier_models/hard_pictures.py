@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from .pictures import UNREADABLE, files
+from .pictures import decode, files
 
 KINDS = ("blurred", "noisy", "half covered")
 BLUR = 0.8  # radius in pixels of a picture of 64
@@ -28,9 +28,7 @@ def write(source: Path, target: Path, kind: str) -> None:
     with tarfile.open(target, "w") as tar:
         for name, content in files(source):
             changed = io.BytesIO()
-            try:
-                picture = Image.open(io.BytesIO(content)).convert("RGB")
-            except UNREADABLE:
+            if (picture := decode(content)) is None:
                 continue
             change(picture, kind, name).save(changed, "JPEG", quality=95)
             member = tarfile.TarInfo(name)

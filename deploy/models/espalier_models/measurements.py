@@ -79,7 +79,6 @@ class Measurements:
         self.limit = ["--first", str(first)] if first else []
         self.model = model_directory.read(engine.model)
         self.whole = self.evaluate(data)
-        self._times: dict[Engine, float] = {}
         inner = [node for node in nodes(engine.trunk) if node.children and node.path != "trunk"]
         self.below = {node.path: [place for place, path in enumerate(engine.categories) if path.startswith(node.path + "/")] for node in inner}
         self.realms = [node.path for node in inner if any(child.children for child in node.children)]
@@ -99,20 +98,9 @@ class Measurements:
             paid = np.array([cost["macs"], cost["parameters"], self.engine.time_ms(asked, 50)])
             beside = [np.nan] * 5
             if self.sequential:
-                beside = [*1 - paid / self._full(self.sequential), top_of(self.sequential_scores, places, places), top_of(self.sequential_scores, places)]
-            found.append([len(places), *1 - paid / self._full(self.engine), top_of(self.whole, places, places), top_of(self.whole, places), *beside])
+                beside = [*1 - paid / self.sequential.full, top_of(self.sequential_scores, places, places), top_of(self.sequential_scores, places)]
+            found.append([len(places), *1 - paid / self.engine.full, top_of(self.whole, places, places), top_of(self.whole, places), *beside])
         return Cut(name, *np.mean(found, axis=0).tolist())
-
-    def whole_time(self, engine: Engine) -> float:
-        """The median time of all categories, in milliseconds; measured once."""
-        if engine not in self._times:
-            self._times[engine] = engine.time_ms([])
-        return self._times[engine]
-
-    def _full(self, engine: Engine) -> np.ndarray:
-        """MACs, parameters and milliseconds of all categories."""
-        cost = engine.cost([])
-        return np.array([cost["macs_full"], cost["parameters_full"], self.whole_time(engine)])
 
     def random_sets(self) -> dict[int, list[np.ndarray]]:
         """For each size DRAWS sets of so many categories, the same each time; no size that takes all of them."""

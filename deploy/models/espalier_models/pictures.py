@@ -84,10 +84,10 @@ def _read(sources: Sequence[Path], height: int, width: int) -> tuple[list[str], 
     names, decoded, unreadable = [], [], []
     for source in sources:
         for name, content in files(source):
-            try:
-                decoded.append(_decode(content, height, width))
+            if picture := decode(content):
+                decoded.append(_pixels(picture, height, width))
                 names.append(name)
-            except UNREADABLE:
+            else:
                 unreadable.append(name)
     _say_left_out("they cannot be read", unreadable)
     return names, np.stack(decoded) if decoded else np.zeros((0, height, width, 3), np.uint8)
@@ -169,8 +169,15 @@ def files(source: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, content.read()
 
 
-def _decode(content: bytes, height: int, width: int) -> np.ndarray:
-    picture = Image.open(io.BytesIO(content)).convert("RGB")
+def decode(content: bytes) -> Image.Image | None:
+    """The picture in RGB; None where the file is none."""
+    try:
+        return Image.open(io.BytesIO(content)).convert("RGB")
+    except UNREADABLE:
+        return None
+
+
+def _pixels(picture: Image.Image, height: int, width: int) -> np.ndarray:
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.BILINEAR)
     return np.asarray(picture)

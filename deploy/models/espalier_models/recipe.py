@@ -104,7 +104,8 @@ def category_of(labels: Mapping[str, int], path: str) -> int | None:
     """The number of the category that a picture shows: what its last folder is called, its last two as a path, and so on; first as
     they are written, then as names. `espalier evaluate` finds it in the same way."""
     folders = path.split("/")[:-1]
-    for spelled in (folders, list(map(as_name, folders))):
+    for spell in (str, as_name):
+        spelled = [spell(folder) for folder in folders]
         for first in reversed(range(len(folders))):
             if (found := labels.get("/".join(spelled[first:]))) is not None:
                 return found
