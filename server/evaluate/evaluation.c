@@ -1,5 +1,7 @@
 #include "server/evaluate/evaluation.h"
 
+#include "server/evaluate/pictures.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +42,6 @@ static float *no_scores(size_t count)
 static void *grown(void *array, size_t count, size_t size)
 {
     return count & (count - 1) ? array : realloc(array, (count ? 2 * count : 1) * size);
-}
-
-/* Names come from whoever made the archive: none may break a line or talk to a terminal. */
-static void make_printable(char *name)
-{
-    for (; *name; name++)
-        if ((unsigned char)*name < 0x20 || *name == 0x7f)
-            *name = '?';
 }
 
 struct evaluated *evaluation_add(struct evaluation *evaluation, char *name, size_t truth)

@@ -56,6 +56,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+void make_printable(char *name)
+{
+    for (; *name; name++)
+        if ((unsigned char)*name < 0x20 || *name == 0x7f)
+            *name = '?';
+}
+
 /* What is below stays unknown; the rest is read all the same. */
 static enum esp_status note_closed(struct picture_source *source, const FTSENT *entry, struct esp_error *err)
 {
@@ -66,6 +73,7 @@ static enum esp_status note_closed(struct picture_source *source, const FTSENT *
         source->closed_why = NULL;
         return no_memory(err);
     }
+    make_printable(source->closed_why);
     return ESP_OK;
 }
 

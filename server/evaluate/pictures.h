@@ -32,14 +32,18 @@ enum esp_status picture_source_next(struct picture_source *source, struct pictur
 
 void picture_release(struct picture *picture);
 
+/* Replaces what would break a line or talk to a terminal, for people to read: names come from whoever made the
+ * pictures. */
+void make_printable(char *name);
+
 /* How much of it has been read, 0 to 1. */
 double picture_source_done(const struct picture_source *source);
 
 /* Files that were passed by. */
 size_t picture_source_others(const struct picture_source *source);
 
-/* Folders that could not be looked into, and why not for the first of them ("NAME: why", the source's; NULL for none).
- */
+/* Folders that could not be looked into, and why not for the first of them ("NAME: why", printable, the source's; NULL
+ * for none). */
 size_t picture_source_closed_folders(const struct picture_source *source, const char **why);
 
 #endif

@@ -446,7 +446,7 @@ def test_what_is_left_out(small, data, tmp_path):
 def test_folders_that_cannot_be_looked_into(small, data, tmp_path):
     mixed = tmp_path / "mixed"
     shutil.copytree(data, mixed)
-    for name in ("closed", "closed too"):
+    for name in ("closed\x1b[31m", "closed\x1b[31m too"):
         (mixed / "more" / name).mkdir(parents=True, mode=0)
     # root, too, is kept out without these two capabilities
     weaker = [] if os.geteuid() else ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"]
@@ -454,7 +454,7 @@ def test_folders_that_cannot_be_looked_into(small, data, tmp_path):
         pytest.skip("root cannot be kept out of a folder here: setpriv may not take capabilities away")
     result = subprocess.run([*weaker, BINARY, "evaluate", mixed, "--model", small, "--quiet"], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0
-    assert result.stderr.startswith(f"left out: what lies in 2 folders that cannot be looked into: {mixed}/more/closed")
+    assert result.stderr.startswith(f"left out: what lies in 2 folders that cannot be looked into: {mixed}/more/closed?[31m")
     assert result.stderr.endswith(": Permission denied, ...\n")
     figures = [[line for line in text.splitlines()[1:] if "pictures/s" not in line] for text in (result.stdout, evaluate(data, "--model", small).stdout)]
     assert figures[0] == figures[1]
