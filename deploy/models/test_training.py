@@ -235,6 +235,23 @@ class PictureFiles(Folder):
         varied, still = pictures.vary(pixels, (32, 32), settings, torch.Generator().manual_seed(2)), pictures.plain(pixels, (32, 32))
         self.assertGreater(float(varied.std() / still.std()), 0.8)
 
+    def test_cut_and_mixed_pictures_are_of_two(self) -> None:
+        whole = torch.arange(6.0).reshape(6, 1, 1, 1).expand(6, 3, 24, 32).contiguous()
+        generator, shares = torch.Generator().manual_seed(1), []
+        for _ in range(200):
+            mixed, other, own = pictures.cut_mix(whole, generator)
+            self.assertEqual(sorted(other.tolist()), list(range(6)))
+            for number, picture in enumerate(mixed):
+                foreign = picture[0] != number
+                self.assertTrue((picture == picture[0]).all() and (picture[0][foreign] == float(other[number])).all())
+                if int(other[number]) != number:
+                    self.assertAlmostEqual(float(foreign.float().mean()), 1 - own, places=5)
+                    rows, columns = foreign.any(1).sum(), foreign.any(0).sum()
+                    self.assertEqual(int(foreign.sum()), int(rows * columns))  # a rectangle
+            shares.append(own)
+        self.assertTrue(0 <= min(shares) < 0.2 and 0.95 < max(shares) <= 1)
+        self.assertTrue(torch.equal(whole, torch.arange(6.0).reshape(6, 1, 1, 1).expand(6, 3, 24, 32)))
+
     def test_no_variation_is_the_picture(self) -> None:
         pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
         still = {"zoom": [1, 1], "shift": 0, "turn": 0, "flip": False, "light": 0, "erase": 0}
@@ -580,25 +597,60 @@ class Training(Folder):
         with self.assertRaisesRegex(SystemExit, "1 pictures, but 0 names"):
             self.train("--teacher", str(scores))
 
-    def test_a_slimmer_trunk_learns_to_imitate(self) -> None:
-        data = self.pictures(8)
+    def imitate(self, output: Path, minutes: float, trunk: list[Any]) -> None:
+        """Runs the command, with the network in the folder `teacher`."""
+        command = ["imitate", "--recipe", str(self.recipe_file(trunk=trunk)), "--teacher", str(self.folder / "teacher"),
+                   "--data", str(self.folder / "pictures"), "--output", str(output), "--minutes", str(minutes)]
+        clock = itertools.count(0, 0.005)  # seconds: as many steps on every machine
+        with mock.patch.object(sys, "argv", command), mock.patch.object(imitate.time, "monotonic", lambda: next(clock)), \
+             contextlib.redirect_stdout(io.StringIO()):
+            imitate.main()
+
+    def imitation_teacher(self) -> TreeNetwork:
         plan = self.plan(trunk=[CONV, residual(6)])
         network = random_network(plan, "none")
         model_directory.write(self.folder / "teacher", plan.description, network.export(), {})
-        command = ["imitate", "--recipe", str(self.recipe_file(trunk=[CONV, residual(3)])), "--teacher", str(self.folder / "teacher"),
-                   "--data", str(data), "--output"]
+        return network
+
+    def test_a_trunk_of_another_width_cannot_imitate(self) -> None:
+        self.pictures(2)
+        with self.assertRaisesRegex(SystemExit, "teacher"):  # there is none
+            self.imitate(self.folder / "start", 0.1, [CONV])
+        self.imitation_teacher()
+        with self.assertRaisesRegex(SystemExit, r"\[8, 16, 16\].*\[6, 16, 16\]"):
+            self.imitate(self.folder / "start", 0.1, [{**CONV, "out": 8}])
+        self.assertFalse((self.folder / "start").exists())
+
+    def test_a_slimmer_trunk_learns_to_imitate(self) -> None:
+        self.pictures(8)
+        network = self.imitation_teacher()
         missed = {}
         for minutes in (1e-9, 0.1):
             output = self.folder / f"start{minutes}"
-            clock = itertools.count(0, 0.005)  # seconds: as many steps on every machine
-            with mock.patch.object(sys, "argv", [*command, str(output), "--minutes", str(minutes)]), \
-                 mock.patch.object(imitate.time, "monotonic", lambda: next(clock)), contextlib.redirect_stdout(io.StringIO()):
-                imitate.main()
+            self.imitate(output, minutes, [CONV, residual(3)])
             slim = trained(model_directory.read(output))
             with torch.no_grad():
                 outputs = [each.segments["trunk"].layers(torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))) for each in (slim, network)]
             missed[minutes] = float((outputs[0] - outputs[1]).square().mean())
         self.assertLess(missed[0.1], missed[1e-9] / 2, missed)
+
+    def test_a_mixed_picture_is_of_both_its_categories(self) -> None:
+        """Of which each counts as much as is shown of it: here, nothing is left of the picture itself."""
+        self.pictures()
+
+        def exchange(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
+            other = torch.randperm(len(x), generator=generator)
+            return x[other], other, 0.0
+
+        with mock.patch.object(pictures, "cut_mix", side_effect=exchange) as mixes:
+            printed = self.train(training={"epochs": 8, "cut_mix": 1.0})
+        self.assertEqual(mixes.call_count, 8 * (95 // 16))
+        self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 80)
+
+    def test_a_mixed_picture_needs_all_branches(self) -> None:
+        self.pictures(2)
+        with self.assertRaisesRegex(SystemExit, "leave out branches"):
+            self.train(training={"cut_mix": 0.5, "branches": {"likely": 1, "random": 0}})
 
     def test_trains_in_bf16(self) -> None:
         self.pictures(12)

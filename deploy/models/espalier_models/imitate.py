@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -52,6 +54,30 @@ def imitate(network: TreeNetwork, teacher: TreeNetwork, plan: recipe.Recipe, dat
 
 
 def main() -> None:
+    arguments = parse()
+    try:
+        run(arguments)
+    except (OSError, ValueError, tarfile.TarError) as error:
+        sys.exit(str(error))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """What the person can put right raises ValueError, or an error of the file's."""
+    plan, taught = recipe.read(arguments.recipe), model_directory.read(arguments.teacher)
+    shape = input_shape(plan.description)
+    network, teacher = TreeNetwork(parse_tree(plan.description), shape, "none"), trained(taught)
+    network.take_over(taught.tensors)
+    own, wanted = (list(each.segments["trunk"].layers(torch.zeros(1, *shape)).shape[1:]) for each in (network, teacher))
+    if own != wanted:
+        raise ValueError(f"{arguments.recipe}: its trunk ends in {own}, the teacher's in {wanted}: only what has the same shape can be imitated")
+    data = pictures.load(arguments.data, plan.labels, *shape[1:], arguments.cache)
+    rows, _ = pictures.hold_out(data.truth, plan.training["held_out"], plan.training["seed"])
+    imitate(network, teacher, plan, data.some(rows), arguments.minutes)
+    model_directory.write(arguments.output, plan.description, network.export(), {})
+    print(f"{arguments.output}: begin the training with it")
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Teach a slimmer trunk what a trained one does.")
     parser.add_argument("--recipe", type=Path, required=True, help="recipe.json of the network to be")
     parser.add_argument("--teacher", type=Path, required=True, help="model directory of the trained network")
@@ -59,16 +85,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="model directory to write")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--cache", type=Path, help="file for the decoded pictures")
-    arguments = parser.parse_args()
-    plan, taught = recipe.read(arguments.recipe), model_directory.read(arguments.teacher)
-    shape = input_shape(plan.description)
-    network = TreeNetwork(parse_tree(plan.description), shape, "none")
-    network.take_over(taught.tensors)
-    data = pictures.load(arguments.data, plan.labels, *shape[1:], arguments.cache)
-    rows, _ = pictures.hold_out(data.truth, plan.training["held_out"], plan.training["seed"])
-    imitate(network, trained(taught), plan, data.some(rows), arguments.minutes)
-    model_directory.write(arguments.output, plan.description, network.export(), {})
-    print(f"{arguments.output}: begin the training with it")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

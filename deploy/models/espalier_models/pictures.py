@@ -145,6 +145,19 @@ def vary(
     return _erase(x.clamp_(0, 1), between(0, 1) < settings["erase"], between)
 
 
+def cut_mix(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Each picture with a rectangle of another one of the batch, the same for all (CutMix: Yun et al., arXiv 1905.04899).
+    Returns the pictures, the places of the others, and the part of each picture that is still its own."""
+    size, *middle = torch.rand(3, generator=generator).tolist()
+    other = torch.randperm(len(x), generator=generator)
+    top, bottom, left, right = (
+        min(max(round(side * (at + end * math.sqrt(size))), 0), side) for side, at in zip(x.shape[2:], middle) for end in (-0.5, 0.5)
+    )
+    x = x.clone(memory_format=torch.preserve_format)
+    x[:, :, top:bottom, left:right] = x[other.to(x.device), :, top:bottom, left:right]
+    return x, other, 1 - (bottom - top) * (right - left) / (x.shape[2] * x.shape[3])
+
+
 def _erase(x: torch.Tensor, chosen: torch.Tensor, between: Any) -> torch.Tensor:
     """Covers a square of a fifth to a half of the width with grey."""
     height, width = x.shape[2:]

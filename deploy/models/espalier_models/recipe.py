@@ -51,6 +51,7 @@ TRAINING = {
     "branches": None,
     "held_out": 0.05,  # the part of the training pictures that is only measured on, and calibrated with
     "augment": {"zoom": [0.8, 1.15], "shift": 0.1, "turn": 8.0, "flip": True, "light": 0.25, "erase": 0.25},
+    "cut_mix": 0.0,  # the share of the batches whose pictures get a part of another one, and learn both (see pictures.cut_mix)
     "seed": 1,
 }
 

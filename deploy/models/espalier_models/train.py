@@ -218,15 +218,18 @@ class Trainer:
         pixels = torch.from_numpy(self.train.pixels[rows.numpy()]).to(self.device)
         truth = torch.from_numpy(self.train.truth[rows.numpy()])
         inputs = self.normalise(pictures.vary(pixels, self._size(), self.settings["augment"], self.generator))
+        other, own = None, 1.0
+        if torch.rand((), generator=self.generator) < self.settings["cut_mix"]:
+            inputs, other, own = pictures.cut_mix(inputs, self.generator)
         wanted, correction = None, None
         if self.choice:
             wanted, correction = self.choice.choose(rows, self.network.bouquet_of[truth], self._now("branches"), self.generator)
             wanted = wanted.to(self.device)
         with self._precision():
             scores = self.network(inputs, wanted)
-        loss = self.loss(scores, truth.to(self.device), correction)
-        if self.teacher:
-            loss = loss + self.teacher.loss(rows, scores)
+        loss = self._loss(rows, truth, scores, correction)
+        if other is not None:
+            loss = own * loss + (1 - own) * self._loss(rows[other], truth[other], scores, correction)
         self._set_rate()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -237,6 +240,11 @@ class Trainer:
             self.choice.learn(rows, scores.categories, self.network.bouquet_of)
         self._average()
         return loss.item()
+
+    def _loss(self, rows: torch.Tensor, truth: torch.Tensor, scores: Scores, correction: torch.Tensor | None) -> torch.Tensor:
+        """Of these scores, if they are for these pictures."""
+        loss = self.loss(scores, truth.to(self.device), correction)
+        return loss + self.teacher.loss(rows, scores) if self.teacher else loss
 
     def _look_around(self) -> None:
         """What the pictures are taken for to begin with: by the teacher (those that it did not see: as others of their
@@ -376,6 +384,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
     if settings["start_share"] and settings["norm"] != "none":
         raise ValueError("the setting start_share needs norm=none: halfway between two networks there are no means and variances to normalise by")
+    if settings["cut_mix"] and settings["branches"]:
+        raise ValueError("the setting cut_mix needs all branches for each picture, as it shows two categories: leave out branches")
     train, held_out = read_pictures(plan, settings, arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
     trainer, line = Trainer(plan, settings, train, arguments), Progress()
