@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from espalier_models import accuracy, convert_reference, golden, model_directory, safetensors_file
+from espalier_models import accuracy, convert_reference, description, golden, model_directory, safetensors_file
 from espalier_models.description import DescriptionError, categories, inner_heads, parse_tree
 from espalier_models.layer_networks import NETWORKS, every_layer, random_tensors
 from espalier_models.network import Network
@@ -36,6 +36,12 @@ needs_reference = unittest.skipUnless(
     (SHARED / "reference" / "weights.safetensors").is_file(),
     "the reference network is not there: set ESPALIER_SHARED to the shared folder",
 )
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """A branch of so many levels."""
+    below = {"children": [nested(levels - 1)]} if levels > 1 else {}
+    return {"name": "a", "layers": [], **below}
 
 
 class TemporaryFolder(unittest.TestCase):
@@ -166,12 +172,53 @@ class ModelDirectory(TemporaryFolder):
             "kernel of 0": {**leaf, "layers": [{"op": "max_pool", "kernel": 0}]},
             "three kernels": {**leaf, "layers": [{"op": "max_pool", "kernel": [1, 2, 3]}]},
             "unknown activation": {**leaf, "layers": [{"op": "activation", "activation": "gelu"}]},
+            "label no text": {**leaf, "label": 5},
+            "empty label": {**leaf, "label": ""},
+            "head no flag": {**leaf, "head": 1, "children": [leaf]},
+            "children no list": {**leaf, "children": {}},
+            "child no object": {**leaf, "children": ["a"]},
+            "long name": {**leaf, "name": "a" * 65},
+            "layers no list": {**leaf, "layers": {}},
+            "layer no object": {**leaf, "layers": ["conv"]},
+            "layer called head": {**leaf, "layers": [{"op": "linear", "name": "head", "out": 2}]},
+            "layer without a proper name": {**leaf, "layers": [{"op": "linear", "name": "A", "out": 2}]},
+            "out no number": {**leaf, "layers": [{"op": "linear", "name": "a", "out": "8"}]},
+            "out below 1": {**leaf, "layers": [{"op": "linear", "name": "a", "out": -8}]},
+            "groups of 0": {**leaf, "layers": [{"op": "conv", "name": "a", "out": 2, "kernel": 1, "groups": 0}]},
+            "bias no flag": {**leaf, "layers": [{"op": "linear", "name": "a", "out": 2, "bias": 0}]},
+            "empty body": {**leaf, "layers": [{"op": "residual", "name": "a", "body": []}]},
+            "padding over half": {**leaf, "layers": [{"op": "max_pool", "kernel": 2, "padding": 2}]},
+            "kernel too large": {**leaf, "layers": [{"op": "max_pool", "kernel": 16385}]},
+            "too deep": nested(17),
         }
         for fault, child in bad.items():
             description = every_layer()
             description["trunk"] = {"layers": [], "children": [child]}
             with self.subTest(fault), self.assertRaises(DescriptionError):
                 parse_tree(description)
+        parse_tree({**every_layer(), "trunk": {"layers": [], "children": [nested(16)]}})
+
+    def test_refuses_what_the_engine_refuses_of_name_and_input(self) -> None:
+        good = every_layer()
+        for change in (
+            {"name": "my pets"}, {"name": 5}, {"name": "a" * 65}, {"version": ""}, {"version": 1},
+            *({"input": {**good["input"], **change}} for change in (
+                {"channels": 1}, {"height": 0}, {"width": 4097}, {"height": 8.0}, {"mean": [0, 0]}, {"mean": [float("nan"), 0, 0]},
+                {"mean": "0"}, {"std": [0, 1, 1]}, {"std": [-1, 1, 1]}, {"std": [True, 1, 1]}, {"depth": 1})),
+        ):  # fmt: skip
+            with self.subTest(change), self.assertRaises(DescriptionError):
+                parse_tree({**good, **change})
+
+    def test_limits_are_the_engines(self) -> None:
+        text = (REPOSITORY / "include" / "espalier" / "limits.h").read_text(encoding="utf-8")
+        for name in ("NAME_MAX", "LABEL_MAX", "PATH_MAX", "DEPTH_MAX", "CHANNELS_MAX", "EXTENT_MAX", "INPUT_EXTENT_MAX"):
+            self.assertIn(f" ESP_{name} = {getattr(description, name)},", text)
+
+    def test_a_description_that_is_no_json_is_named(self) -> None:
+        model_directory.write(self.folder, every_layer(), random_tensors(every_layer(), 1), {})
+        (self.folder / "model.json").write_text("{")
+        with self.assertRaisesRegex(DescriptionError, "model.json: is no JSON"):
+            model_directory.read(self.folder)
 
     def test_leaves_stand_on_one_line(self) -> None:
         text = model_directory.format_json(every_layer())
@@ -322,7 +369,7 @@ class Accuracy(TemporaryFolder):
                 member = tarfile.TarInfo(name)
                 member.size = len(content.getvalue())
                 tar.addfile(member, io.BytesIO(content.getvalue()))
-        pictures = list(accuracy.read_archive(archive))
+        pictures = list(accuracy.read_archive(archive, 4, 6))
         self.assertEqual([picture.name for picture in pictures], names)
         self.assertEqual([picture.wnid for picture in pictures], ["n2", "n1"])
         self.assertEqual(pictures[0].pixels[3, 5].tolist(), [200, 200, 200])

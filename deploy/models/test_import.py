@@ -402,6 +402,18 @@ class StateDicts(Importing):
             torch.save(content, self.folder / "file.pth")
             found = torchvision_trunks.load_state_dict(self.folder / "file.pth")
             self.assertEqual(set(found), set(plain))
+        torch.save({"state_dict": {1: torch.zeros(2)}}, self.folder / "file.pth")
+        with self.assertRaisesRegex(ImportFault, "no state dict"):
+            torchvision_trunks.load_state_dict(self.folder / "file.pth")
+
+    def test_a_network_that_is_part_of_a_module(self) -> None:
+        for prefix in ("model.", "_orig_mod.model."):
+            inside = self.read({prefix + name: array for name, array in self.state.items()})
+            self.assertEqual(inside.classifier.description, self.read(self.state).classifier.description)
+        with self.assertRaisesRegex(ImportFault, "no ResNet, VGG or MobileNetV2"):
+            self.read({"model.stem.weight": np.zeros(3)})
+        vgg = torchvision_trunks.to_arrays(small_vgg(True).state_dict(), "vgg")
+        self.read({name: array for name, array in vgg.items() if name.startswith("features.")}, (64, 64))
 
     def test_the_classifier_may_be_missing_or_in_a_sequence(self) -> None:
         without = {name: array for name, array in self.state.items() if not name.startswith("fc.")}
@@ -472,6 +484,7 @@ class StateDicts(Importing):
             ),
             (["--from", str(self.folder / "absent.pth"), "--list"], "absent.pth"),
             (["--from", network], "--branches and --output"),
+            (["--from", network, "--list", "--mean", "123.675", "116.28", "103.53"], "divide"),
         ):
             with self.subTest(message), unittest.mock.patch("sys.argv", ["import_trunk", *arguments]):
                 with self.assertRaises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
@@ -523,10 +536,11 @@ class OnnxGraphs(Importing):
             node("ReduceMean", ["l"], ["m"], axes=[-1, -2], keepdims=1),
             node("Reshape", ["m", "flat"], ["n"]),
             node("Gemm", ["n", "fc"], ["scores"]),
+            node("Softmax", ["scores"], ["chances"]),
         ]
         tensors = {"body.first.weight": w, "v": v, "fc": fc, "scale": scale, "shift": shift, "mean": mean}
         tensors.update(variance=variance, flat=np.array([1, 5]))
-        source = from_onnx(self.write(nodes, tensors, "scores"))
+        source = from_onnx(self.write(nodes, tensors, "chances"))
         self.assertEqual(source.position("body.first"), 1)
         description, tensors = build(source, rows(4), Picture(12, 10))
         network = Network(model_directory.Model(description, parse_tree(description), tensors))
@@ -578,7 +592,7 @@ class OnnxGraphs(Importing):
             "Reshape": ([conv, node("Reshape", ["a", "shape"], ["z"])], "torch.flatten"),
             "Gemm": ([node("Flatten", ["x"], ["a"]), node("Gemm", ["a", "fc"], ["z"], alpha=2.0)], "alpha"),
             "ReduceMean": ([node("ReduceMean", ["x"], ["z"], axes=[1])], "mean over the axes"),
-            "unknown op": ([conv, node("Softmax", ["a"], ["z"], name="s")], r"node s \(Softmax\): .*knows no Softmax, only Conv"),
+            "unknown op": ([conv, node("Softmax", ["a"], ["b"], name="s"), node("Relu", ["b"], ["z"])], r"node s \(Softmax\): .*knows no Softmax, only Conv"),
             "three paths": ([conv, *(node("Relu", ["a"], [name]) for name in "bcd")], "tensor a: .*not two"),
             "paths that end": ([conv, node("Relu", ["a"], ["b"]), node("Relu", ["a"], ["c"])], "tensor a: .*meet in one Add"),
             "a sum with itself": ([conv, node("Add", ["a", "a"], ["z"])], "tensor a"),

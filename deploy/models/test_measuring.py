@@ -5,6 +5,7 @@ RESULTS.md is written where the program is built: ESPALIER_BINARY, or build/serv
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -72,7 +73,7 @@ class FirstDraft(Folder):
         self.assertEqual(pictures.load([self.folder], plan.labels, 24, 24).truth.tolist(), [0, 1, 2, 3])
 
     def test_folders_that_cannot_be_told_apart_are_an_error(self) -> None:
-        for folders, said in ((("cat/tabby", "Cat/manx"), "Cat and .*cat: both would be called cat"), (("日本",), "日本: a category's name has letters")):
+        for folders, said in ((("cat/tabby", "Cat/manx"), "Cat and .*cat: both would be called cat"), (("日本",), "日本: a category's name has 1 to 64 letters")):
             with tempfile.TemporaryDirectory() as place:
                 for folder in folders:
                     Path(place, folder).mkdir(parents=True)
@@ -87,6 +88,32 @@ class FirstDraft(Folder):
             (self.folder / "recipe.json").write_text(json.dumps(new_recipe.recipe("shapes", size)))
             plan = recipe.read(self.folder / "recipe.json")
             self.assertEqual(plan.labels["moon"], plan.labels["round/moon"])
+
+    def test_the_command(self) -> None:
+        """Writes both files or none, and the name is one that a network may have."""
+        for name in ("pictures/cat/1.jpg", "pictures/dog/1.jpg", "pictures/.thumbnails/1.jpg"):
+            path = self.folder / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"")
+        self.draft("my garden!")
+        plan = recipe.read(self.folder / "my garden!" / "recipe.json")
+        self.assertEqual(plan.description["name"], "my_garden_")
+        self.assertEqual(set(plan.labels), {"cat", "dog"})
+        (self.folder / "my garden!" / "taxonomy.json").unlink()
+        (self.folder / "file").write_text("")
+        for output, size, message in (("my garden!", 64, "there already"), ("file", 64, "file"), ("file/below", 64, "file"),
+                                      ("new", 7, "8 to 4096"), ("new", 4097, "8 to 4096")):  # fmt: skip
+            with self.assertRaisesRegex(SystemExit, message):
+                self.draft(output, size)
+        self.assertFalse((self.folder / "my garden!" / "taxonomy.json").exists() or (self.folder / "new").exists())
+        (self.folder / "pictures" / "cat").rename(self.folder / "pictures" / "Trunk")
+        with self.assertRaisesRegex(SystemExit, "Trunk: .* rename the folder"):
+            self.draft("new")
+
+    def draft(self, output: str, size: int = 48) -> None:
+        command = ["new_recipe", "--data", str(self.folder / "pictures"), "--output", str(self.folder / output), "--size", str(size)]
+        with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(io.StringIO()):
+            new_recipe.main()
 
     def test_a_folder_without_pictures_is_an_error(self) -> None:
         with self.assertRaisesRegex(ValueError, "has no folders with pictures"):

@@ -191,6 +191,54 @@ class PictureFiles(Folder):
         self.assertIn("cannot be read: blue/1.png, red/0.png\n", printed.getvalue())
         self.assertEqual(len(found), 8)
 
+    def test_pictures_are_turned_upright_and_cut_as_by_the_engine(self) -> None:
+        """Wide and high ones, stored in all eight ways."""
+        random = np.random.RandomState(3)
+        for width, height in ((90, 60), (48, 131), (40, 50), (20, 300)):
+            coarse = Image.fromarray(random.randint(0, 256, (5, 5, 3)).astype(np.uint8))
+            upright = coarse.resize((width, height), Image.BICUBIC)
+            for orientation in (0, *range(1, 9)):
+                found = pictures.decode(self.stored(upright, orientation))
+                self.assertEqual(found.size, (width, height))
+                np.testing.assert_allclose(np.asarray(found).astype(int), np.asarray(upright).astype(int), atol=12)
+            covers = (40 * width // height, 40) if 40 * width // height >= 50 else (50, 50 * height // width)
+            left, top = (round((all - own) / 2) for all, own in zip(covers, (50, 40)))
+            expected = upright.resize(covers, Image.BILINEAR).crop((left, top, left + 50, top + 40))
+            np.testing.assert_allclose(pictures.fit(upright, 40, 50).astype(int), np.asarray(expected).astype(int), atol=1)
+
+    def stored(self, upright: Image.Image, orientation: int) -> bytes:
+        """A JPEG file whose pixels lie as the EXIF orientation says; 0: an orientation that makes no sense."""
+        ways = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
+                6: Image.ROTATE_90, 7: Image.TRANSVERSE, 8: Image.ROTATE_270}  # fmt: skip
+        exif, content = Image.Exif(), io.BytesIO()
+        exif[0x0112] = orientation or 77
+        lying = upright.transpose(ways[orientation]) if orientation in ways else upright
+        lying.save(content, "JPEG", quality=100, subsampling=0, exif=exif)
+        return content.getvalue()
+
+    @unittest.skipUnless(BINARY.is_file(), f"{BINARY} is not built: set ESPALIER_BINARY to the program")
+    def test_the_engine_takes_the_same_part_of_a_picture(self) -> None:
+        plan = self.plan()
+        network = random_network(plan, "none")
+        model_directory.write(self.folder / "model", plan.description, network.export(), {})
+        model = Network(model_directory.read(self.folder / "model"))
+        random, file = np.random.RandomState(4), self.folder / "picture.jpg"
+        for width, height, orientation in ((90, 60, 1), (60, 90, 6), (131, 48, 8), (50, 40, 3), (64, 32, 5)):
+            coarse = Image.fromarray(random.randint(0, 256, (4, 4, 3)).astype(np.uint8))
+            file.write_bytes(self.stored(coarse.resize((width, height), Image.BICUBIC), orientation))
+            picture = pictures.decode(file.read_bytes())
+            right, squashed = (
+                model.run(model.normalise(np.stack([pixels]))).categories[0].numpy()
+                for pixels in (pictures.fit(picture, 32, 32), np.asarray(picture.resize((32, 32), Image.BILINEAR)))
+            )
+            command = [BINARY, "classify", "--json", "--top", "5", "--model", self.folder / "model", file]
+            said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["predictions"]
+            engine = {found["category"]: found["score"] for found in said}
+            scores = np.array([engine[path] for path in model.categories])
+            distance, other = np.abs(scores - right).max(), np.abs(scores - squashed).max()
+            self.assertLess(distance, 0.03, (width, height))
+            self.assertGreater(other, 5 * distance, (width, height))
+
     def test_unknown_folders_are_left_out_and_named(self) -> None:
         folder = self.pictures(2)
         (folder / "red").rename(folder / "unheard_of")
@@ -412,6 +460,33 @@ class Calibrations(Folder):
         slopes, offsets = calibration.fit(scores, np.arange(300) % 3)
         self.assertGreater(slopes.min(), 0)
         self.assertTrue(np.isfinite(offsets).all())
+
+
+    def test_the_command_fits_a_network_anew(self) -> None:
+        plan = self.plan()
+        directory, scores = self.folder / "model", np.random.RandomState(4).normal(0, 2, (60, len(COLOURS))).astype(np.float32)
+        model_directory.write(directory, plan.description, random_network(plan, "none").export(), {})
+        paths = [path for path, _ in recipe.leaves(plan.description["trunk"])]
+        self.assertIn("5 categories calibrated with 60 pictures", self.fit_anew(directory, scores, paths))
+        before = (directory / "model.json").read_text()
+        self.assertIn("calibration", model_directory.read(directory).description["trunk"]["children"][2])
+        partly, other = scores.copy(), [*paths[:-1], "purple"]
+        partly[3, 2] = np.nan
+        for wrong, names, message in ((partly, paths, "--search"), (scores[:, :4], paths[:4], "4 categories"), (scores, other, "purple")):
+            with self.assertRaisesRegex(SystemExit, message):
+                self.fit_anew(directory, wrong, names)
+        with self.assertRaisesRegex(SystemExit, "nothing"):
+            self.fit_anew(self.folder / "nothing", scores, paths)
+        self.assertEqual((directory / "model.json").read_text(), before)
+
+    def fit_anew(self, directory: Path, scores: np.ndarray, paths: list[str]) -> str:
+        np.save(self.folder / "scores.npy", scores)
+        lines = [f"{row}.jpg\t{paths[row % len(paths)]}\t1" for row in range(len(scores))]
+        (self.folder / "scores.tsv").write_text("\n".join(["picture\tcategory\tmacs", *lines]) + "\n")
+        command = ["calibration", "--model", str(directory), "--scores", str(self.folder / "scores.npy")]
+        with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(io.StringIO()) as printed:
+            calibration.main()
+        return printed.getvalue()
 
 
 class Training(Folder):

@@ -2,8 +2,8 @@
 
     python3 -m espalier_models.accuracy --model DIR --taxonomy taxonomy.json --archive val.tar.gz
 
-The taxonomy gives each category's WordNet id. The pictures are taken in the order of the archive and decoded to RGB;
-they must have the network's size. Reported are top-1, top-5, how often the first answer lies in the right group (the
+The taxonomy gives each category's WordNet id. The pictures are taken in the order of the archive, and cut to the network's size as
+in the training (see pictures). Reported are top-1, top-5, how often the first answer lies in the right group (the
 category's parent), and the same top-1 where only the categories of the picture's own group are asked for, averaged
 over the groups, beside that of all categories on the same pictures, averaged in the same way.
 
@@ -15,10 +15,8 @@ over the groups, beside that of all categories on the same pictures, averaged in
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from . import model_directory
+from . import model_directory, pictures
+from .description import input_shape
 from .network import Network
+from .plain_errors import plain_errors
 
 BATCH = 100
 
@@ -52,15 +51,13 @@ class Results:
     scores: torch.Tensor
 
 
-def read_archive(archive: Path) -> Iterator[Picture]:
+def read_archive(archive: Path, height: int, width: int) -> Iterator[Picture]:
     """Yields the archive's pictures in its order."""
-    with tarfile.open(archive, "r|gz") as tar:
-        for member in tar:
-            if member.isfile():
-                content = tar.extractfile(member)
-                assert content is not None
-                pixels = np.asarray(Image.open(io.BytesIO(content.read())).convert("RGB"))
-                yield Picture(member.name, member.name.split("/")[-2], pixels)
+    for name, content in pictures.files(archive):
+        picture, folders = pictures.decode(content), name.split("/")[:-1]
+        if picture is None or not folders:
+            raise ValueError(f"{archive}: {name} is no picture in a folder")
+        yield Picture(name, folders[-1], pictures.fit(picture, height, width))
 
 
 def categories_by_wnid(node: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -75,14 +72,16 @@ def categories_by_wnid(node: dict[str, Any], prefix: str = "") -> dict[str, str]
     return paths
 
 
-def classify(network: Network, pictures: Iterator[Picture], paths: dict[str, str]) -> Results:
+def classify(network: Network, shown: Iterator[Picture], paths: dict[str, str]) -> Results:
     """Runs the network on the pictures, batch by batch."""
     names: list[str] = []
     truth: list[int] = []
     scores: list[torch.Tensor] = []
     with torch.no_grad():
-        while batch := list(itertools.islice(pictures, BATCH)):
+        while batch := list(itertools.islice(shown, BATCH)):
             names += [picture.name for picture in batch]
+            if unknown := [picture.wnid for picture in batch if picture.wnid not in paths]:
+                raise ValueError(f"the taxonomy has no category {unknown[0]}")
             truth += [network.categories.index(paths[picture.wnid]) for picture in batch]
             inputs = network.normalise(np.stack([picture.pixels for picture in batch]))
             scores.append(network.run(inputs).categories)
@@ -159,13 +158,17 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, help="known first answers (TSV: image, true, predicted)")
     parser.add_argument("--compare", type=Path, help="another model directory to compare the scores with")
     arguments = parser.parse_args()
+    with plain_errors():
+        run(arguments)
 
+
+def run(arguments: argparse.Namespace) -> None:
     paths = categories_by_wnid(json.loads(arguments.taxonomy.read_text(encoding="utf-8")))
 
     def measure(directory: Path) -> tuple[Network, Results]:
-        network = Network(model_directory.read(directory))
-        pictures = itertools.islice(read_archive(arguments.archive), arguments.first)
-        return network, classify(network, pictures, paths)
+        model = model_directory.read(directory)
+        network, (_, height, width) = Network(model), input_shape(model.description)
+        return network, classify(network, itertools.islice(read_archive(arguments.archive, height, width), arguments.first), paths)
 
     network, results = measure(arguments.model)
     report(results, network.categories)

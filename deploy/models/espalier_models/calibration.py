@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import model_directory, scores_file
+from .description import DescriptionError
+from .plain_errors import plain_errors
 from .recipe import leaves
 
 SLOPE_SPREAD = 0.15  # of the common slope
@@ -91,14 +92,20 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the model directory; its model.json is written anew")
     parser.add_argument("--scores", type=Path, required=True, help="what espalier evaluate --scores wrote")
     arguments = parser.parse_args()
-    model = model_directory.read(arguments.model)
-    said = scores_file.read(arguments.scores)
-    paths = [path for path, _ in leaves(model.description["trunk"])]
+    with plain_errors():
+        run(arguments.model, arguments.scores)
+
+
+def run(directory: Path, scores: Path) -> None:
+    description, said = model_directory.read(directory).description, scores_file.read(scores)
+    paths = [path for path, _ in leaves(description["trunk"])]
+    if said.scores.shape[1] != len(paths):
+        raise DescriptionError(f"{scores}: {said.scores.shape[1]} categories, where the network has {len(paths)}")
     truth = said.truth(paths)
+    if not np.isfinite(said.scores).all():
+        raise DescriptionError(f"{scores}: not all categories were asked for: evaluate without --categories, --search and --budget")
     slopes, offsets = fit(said.scores, truth)
-    description = with_calibration(model.description, slopes, offsets)
-    text = model_directory.format_json(description) + "\n"
-    (arguments.model / "model.json").write_text(text, encoding="utf-8")
+    model_directory.write_description(directory, with_calibration(description, slopes, offsets))
     print(f"{len(paths)} categories calibrated with {len(truth)} pictures; slopes from {slopes.min():.3g} to {slopes.max():.3g}")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import model_directory, safetensors_file
 from .description import conv, residual
+from .plain_errors import plain_errors
 
 NAME = "tiny-imagenet-200"
 VERSION = "1"
@@ -80,7 +81,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the model directory to write")
     parser.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f16", help="storage (default: f16)")
     arguments = parser.parse_args()
-    convert(arguments.reference, arguments.output, arguments.dtype.upper())
+    with plain_errors():
+        convert(arguments.reference, arguments.output, arguments.dtype.upper())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     inner_heads(trunk)                  paths of the inner nodes with a head: the order of the inner scores
     tensor_shapes(trunk, (3, 64, 64))   every tensor's name and shape, in the order of the nodes and layers
 
-A fault raises DescriptionError, which names the node.
+A fault raises DescriptionError, which names the node. What passes here, the engine takes, but for sizes that only its memory bounds.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ from typing import Any
 Layer = dict[str, Any]
 Shape = tuple[int, ...]
 
-NAME = re.compile(r"[a-z0-9_]+")
-ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# The engine's limits (include/espalier/limits.h).
+NAME_MAX, LABEL_MAX, PATH_MAX = 64, 256, 512  # bytes
+DEPTH_MAX = 16
+CHANNELS_MAX, EXTENT_MAX, INPUT_EXTENT_MAX = 65536, 16384, 4096
+
+NAME = re.compile(f"[a-z0-9_]{{1,{NAME_MAX}}}")
+ID = re.compile(f"[A-Za-z0-9_.-]{{1,{NAME_MAX}}}")
+LEAST_DEVIATION = 1e-6
 ACTIVATIONS = ("none", "relu", "relu6", "silu", "hard_swish")
 GATES = ("sigmoid", "hard_sigmoid")
 PAIRS = ("kernel", "stride", "padding", "dilation")
@@ -61,7 +67,10 @@ def parse_tree(description: Mapping[str, Any]) -> Node:
     _check_members("model.json", description, ("format", "name", "version", "input", "trunk"), ())
     if description["format"] != 1:
         raise DescriptionError(f"model.json: format {description['format']!r} is not known")
-    _check_members("input", description["input"], ("channels", "height", "width", "mean", "std"), ())
+    for member in ("name", "version"):
+        if not _is_id(description[member]):
+            raise DescriptionError(f"model.json: the {member} {description[member]!r} is not 1 to {NAME_MAX} letters, digits, _, . and -")
+    _check_input(description["input"])
     _check_members("trunk", description["trunk"], ("layers", "children"), ())
     trunk = _parse_node(description["trunk"], "trunk", "", False)
     _check_leaves(description["trunk"])
@@ -114,6 +123,31 @@ def tensor_shapes(trunk: Node, shape: Shape) -> dict[str, Shape]:
     return tensors
 
 
+def _check_input(shape: Any) -> None:
+    _check_members("input", shape, ("channels", "height", "width", "mean", "std"), ())
+    if shape["channels"] != 3:
+        raise DescriptionError("input: pictures have 3 channels")
+    for member in ("height", "width"):
+        _check_number("input", member, shape[member], 1, INPUT_EXTENT_MAX)
+    for member, least in (("mean", -math.inf), ("std", LEAST_DEVIATION)):
+        values = shape[member]
+        if not isinstance(values, (list, tuple)) or len(values) != 3 or not all(_is_finite(value) and value > least for value in values):
+            raise DescriptionError(f"input: {member} has to be three{' positive' if member == 'std' else ''} numbers, not {values!r}")
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and ID.fullmatch(value) is not None
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _check_number(place: str, member: str, value: Any, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise DescriptionError(f"{place}: {member} {value!r} is no whole number from {least} to {most}")
+
+
 def _check_leaves(trunk: Mapping[str, Any]) -> None:
     """What holds for all branches together: no two have the same id, and all leaves are calibrated or none."""
     branches = list(_branches(trunk))
@@ -132,48 +166,68 @@ def _branches(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _parse_node(node: Mapping[str, Any], path: str, prefix: str, has_head: bool) -> Node:
     """`prefix` stands before the names of the node's children: the path and a slash, nothing at the trunk."""
-    layers = tuple(_parse_layer(path, layer) for layer in node["layers"])
-    names = [child.get("name") for child in node.get("children", [])]
-    if len(set(names)) != len(names):
+    layers = _parse_layers(path, node["layers"])
+    children = node.get("children", [])
+    if not isinstance(children, list) or ("children" in node and not children):
+        raise DescriptionError(f"{path}: its children are no list, or an empty one")
+    branches = tuple(_parse_branch(child, prefix) for child in children)
+    if len({branch.path for branch in branches}) != len(branches):
         raise DescriptionError(f"{path}: two children have the same name")
-    if "children" in node and not names:
-        raise DescriptionError(f"{path}: has an empty list of children")
-    children = tuple(_parse_branch(child, prefix) for child in node.get("children", []))
-    return Node(path, layers, children, has_head)
+    return Node(path, layers, branches, has_head)
 
 
-def _parse_branch(node: Mapping[str, Any], prefix: str) -> Node:
-    name = node.get("name")
+def _parse_branch(node: Any, prefix: str) -> Node:
+    name = node.get("name") if isinstance(node, Mapping) else None
     if not isinstance(name, str) or not NAME.fullmatch(name) or name == "trunk":
-        raise DescriptionError(f"{prefix or 'trunk'}: {name!r} is no name for a node")
+        raise DescriptionError(f"{prefix or 'trunk'}: {name!r} is no name for a node: 1 to {NAME_MAX} of a to z, 0 to 9 and _, and not trunk")
     path = prefix + name
+    if path.count("/") >= DEPTH_MAX or len(path) > PATH_MAX:
+        raise DescriptionError(f"{path}: is deeper than {DEPTH_MAX} levels, or longer than {PATH_MAX} letters")
     _check_members(path, node, ("name", "layers"), ("label", "id", "head", "children", "calibration"))
+    label = node.get("label", name)
+    if not isinstance(label, str) or not 1 <= len(label.encode()) <= LABEL_MAX:
+        raise DescriptionError(f"{path}: the label {label!r} is no text of 1 to {LABEL_MAX} bytes")
+    if type(node.get("head", False)) is not bool:
+        raise DescriptionError(f"{path}: head is true or false")
     if "children" not in node and "head" in node:
         raise DescriptionError(f"{path}: a leaf always has a head")
     if "children" in node and "calibration" in node:
         raise DescriptionError(f"{path}: only a leaf has a calibration")
     if "calibration" in node:
         _check_calibration(path, node["calibration"])
-    if "id" in node and not (isinstance(node["id"], str) and ID.fullmatch(node["id"])):
-        raise DescriptionError(f"{path}: {node['id']!r} is no id: 1 to 64 letters, digits, _, . and -")
+    if "id" in node and not _is_id(node["id"]):
+        raise DescriptionError(f"{path}: {node['id']!r} is no id: 1 to {NAME_MAX} letters, digits, _, . and -")
     return _parse_node(node, path, path + "/", node.get("head", False) or "children" not in node)
 
 
 def _check_calibration(path: str, calibration: Any) -> None:
     _check_members(f"{path}: calibration", calibration, ("slope", "offset"), ())
     slope, offset = calibration["slope"], calibration["offset"]
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in (slope, offset)) or slope <= 0:
+    if not _is_finite(slope) or not _is_finite(offset) or slope <= 0:
         raise DescriptionError(f"{path}: a calibration is a slope above 0 and an offset")
 
 
-def _parse_layer(path: str, layer: Mapping[str, Any]) -> Layer:
+def _parse_layers(path: str, layers: Any) -> tuple[Layer, ...]:
+    if not isinstance(layers, (list, tuple)):
+        raise DescriptionError(f"{path}: layers has to be a list")
+    return tuple(_parse_layer(path, layer) for layer in layers)
+
+
+def _parse_layer(path: str, layer: Any) -> Layer:
     """Returns the layer with all of its members: defaults filled in, pairs as pairs."""
-    op = layer.get("op")
-    if op not in LAYER_MEMBERS:
+    op = layer.get("op") if isinstance(layer, Mapping) else layer
+    if not isinstance(op, str) or op not in LAYER_MEMBERS:
         raise DescriptionError(f"{path}: {op!r} is no op")
     required, defaults = LAYER_MEMBERS[op]
     _check_members(f"{path}: {op}", layer, ("op",) + required, tuple(defaults))
     complete = {**defaults, **layer}
+    if "name" in required and (not isinstance(layer["name"], str) or not NAME.fullmatch(layer["name"]) or layer["name"] == "head"):
+        raise DescriptionError(f"{path}: {layer['name']!r} is no name for a layer: 1 to {NAME_MAX} of a to z, 0 to 9 and _, and not head")
+    for member in {"out", "hidden", "groups"} & set(complete):
+        _check_number(f"{path}: {op}", member, complete[member], 1, CHANNELS_MAX)
+    for member in {"bias", "count_padding"} & set(complete):
+        if type(complete[member]) is not bool:
+            raise DescriptionError(f"{path}: {op}: {member} is true or false, not {complete[member]!r}")
     if "stride" in complete and complete["stride"] is None:
         complete["stride"] = complete["kernel"]
     for member in PAIRS:
@@ -181,7 +235,11 @@ def _parse_layer(path: str, layer: Mapping[str, Any]) -> Layer:
             complete[member] = _pair(path, member, complete[member])
     for member in ("body", "shortcut"):
         if member in complete:
-            complete[member] = [_parse_layer(path, inner) for inner in complete[member]]
+            complete[member] = list(_parse_layers(path, complete[member]))
+    if not complete.get("body", True):
+        raise DescriptionError(f"{path}: {op}: body has to be a list of layers that is not empty")
+    if op.endswith("_pool") and any(2 * padding > kernel for padding, kernel in zip(complete.get("padding", ()), complete.get("kernel", ()))):
+        raise DescriptionError(f"{path}: {op}: padding may be at most half of the kernel")
     if complete.get("activation", "none") not in ACTIVATIONS or complete.get("gate", "sigmoid") not in GATES:
         raise DescriptionError(f"{path}: {op} has an unknown activation or gate")
     return complete
@@ -190,8 +248,8 @@ def _parse_layer(path: str, layer: Mapping[str, Any]) -> Layer:
 def _pair(path: str, member: str, value: Any) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
     least = 0 if member == "padding" else 1
-    if len(pair) != 2 or any(type(number) is not int or number < least for number in pair):
-        raise DescriptionError(f"{path}: {member} {value!r} is no number from {least} and no pair of them")
+    if len(pair) != 2 or any(type(number) is not int or not least <= number <= EXTENT_MAX for number in pair):
+        raise DescriptionError(f"{path}: {member} {value!r} is no number from {least} to {EXTENT_MAX} and no pair of them")
     return pair
 
 

@@ -26,7 +26,7 @@ from . import model_directory, scores_file
 from .description import categories
 
 
-class EngineError(RuntimeError):
+class EngineError(ValueError):
     """The program ended with an error."""
 
 

@@ -10,7 +10,8 @@ earlier run), adds pictures of its own, and writes, for the weights as they are 
     pictures                        U8 [n, height, width, 3]
     category_scores                 F32 [n, categories], in the order of the leaves
     inner_scores                    F32 [n, inner heads], in the order of the inner nodes with a head
-    category_scores_with_attention  F32 [n, categories], with the weights of NETWORK_ATTENTION
+    category_scores_with_attention  F32 [n, categories], with the weights that it prints: NETWORK_ATTENTION, where the network
+                                    has these nodes
 
 `layers` writes the networks of layer_networks as model directories, each with `golden.safetensors` (`inputs`, which are
 normalised already, F32 [n, 3, height, width], and the three scores) and `attention.json`, the attention weights used.
@@ -30,10 +31,11 @@ import numpy as np
 import torch
 
 from . import model_directory, safetensors_file
-from .description import input_shape, nodes
+from .description import DescriptionError, input_shape, nodes
 from .layer_networks import NETWORKS, random_tensors
 from .model_directory import Model
 from .network import Network
+from .plain_errors import plain_errors
 
 REFERENCE_PICTURES = 6
 NETWORK_ATTENTION = {"animal/cat/tabby": 2.0, "animal/dog": 1.5, "food": 0.5, "trunk": 1.1}
@@ -86,18 +88,28 @@ def _all_scores(network: Network, inputs: torch.Tensor, attention: Mapping[str, 
 def write_network(directory: Path, pictures_file: Path, output: Path) -> None:
     """Writes the golden vectors of a model directory."""
     model = model_directory.read(directory)
-    given = safetensors_file.read(pictures_file)["pictures"][:REFERENCE_PICTURES]
-    pictures = np.concatenate([given, own_pictures(*input_shape(model.description)[1:])])
-    scores = golden_scores(model, Network(model).normalise(pictures), NETWORK_ATTENTION)
+    stored = safetensors_file.read(pictures_file)
+    if "pictures" not in stored:
+        raise DescriptionError(f"{pictures_file}: has no tensor called pictures")
+    pictures = np.concatenate([stored["pictures"][:REFERENCE_PICTURES], own_pictures(*input_shape(model.description)[1:])])
+    paths = {node.path for node in nodes(model.trunk)}
+    attention = NETWORK_ATTENTION if set(NETWORK_ATTENTION) <= paths else any_attention(model)
+    print(f"with attention {json.dumps(attention)}")
+    scores = golden_scores(model, Network(model).normalise(pictures), attention)
     output.parent.mkdir(parents=True, exist_ok=True)
     safetensors_file.write(output, {"pictures": pictures, **scores})
 
 
-def write_beside(directory: Path, output: Path) -> None:
-    """Writes golden vectors for any network. Attended are a category, a branch where there is one, and the trunk."""
-    model = model_directory.read(directory)
+def any_attention(model: Model) -> dict[str, float]:
+    """Weights for any network: attended are a category, a branch where there is one, and the trunk."""
     paths = [node.path for node in nodes(model.trunk)]
-    attention = {paths[-1]: 2.0, paths[1]: 0.5, "trunk": 1.1}
+    return {paths[-1]: 2.0, paths[1]: 0.5, "trunk": 1.1}
+
+
+def write_beside(directory: Path, output: Path) -> None:
+    """Writes golden vectors for any network."""
+    model = model_directory.read(directory)
+    attention = any_attention(model)
     pictures = own_pictures(*input_shape(model.description)[1:])
     scores = golden_scores(model, Network(model).normalise(pictures), attention)
     output.mkdir(parents=True, exist_ok=True)
@@ -138,10 +150,11 @@ def main() -> None:
     layers = commands.add_parser("layers", help="small networks for every layer, with their scores")
     layers.add_argument("--output", type=Path, required=True, help="the folder to write them to")
     arguments = parser.parse_args()
-    if arguments.command == "network":
-        write_network(arguments.model, arguments.pictures, arguments.output)
-    else:
-        write_layers(arguments.output)
+    with plain_errors():
+        if arguments.command == "network":
+            write_network(arguments.model, arguments.pictures, arguments.output)
+        else:
+            write_layers(arguments.output)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-import tarfile
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import torch
 from . import model_directory, pictures, recipe
 from .description import input_shape, parse_tree
 from .pictures import Pictures
+from .plain_errors import plain_errors
 from .train import Normaliser
 from .tree_network import TreeNetwork, trained
 
@@ -55,14 +54,11 @@ def imitate(network: TreeNetwork, teacher: TreeNetwork, plan: recipe.Recipe, dat
 
 def main() -> None:
     arguments = parse()
-    try:
+    with plain_errors():
         run(arguments)
-    except (OSError, ValueError, tarfile.TarError) as error:
-        sys.exit(str(error))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """What the person can put right raises ValueError, or an error of the file's."""
     plan, taught = recipe.read(arguments.recipe), model_directory.read(arguments.teacher)
     shape = input_shape(plan.description)
     network, teacher = TreeNetwork(parse_tree(plan.description), shape, "none"), trained(taught)

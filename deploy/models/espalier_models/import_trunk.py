@@ -31,11 +31,11 @@ from torch import nn
 
 from . import model_directory, torchvision_trunks
 from .branch_definitions import IMAGENET_MEAN, IMAGENET_STD, Picture, assemble, build
-from .description import DescriptionError, categories, parse_tree
+from .description import categories, parse_tree
 from .model_directory import Model
 from .network import Network
 from .onnx_trunk import from_onnx
-from .safetensors_file import SafetensorsError
+from .plain_errors import plain_errors
 from .trunk_source import ImportFault, Source, SourceLayer
 
 DEFAULT_SIZE = (224, 224)
@@ -46,7 +46,7 @@ TOLERANCE = 1e-3  # of the largest score
 
 def read(path: Path, size: tuple[int, int] | None) -> Source:
     """Reads a network from a file, for pictures of the height and width; None: those that ONNX gives, or 224 × 224."""
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return from_onnx(path)
     state = torchvision_trunks.load_state_dict(path)
     return torchvision_trunks.from_state_dict(state, size or DEFAULT_SIZE)
@@ -103,6 +103,8 @@ def _summary(layer: SourceLayer) -> str:
 def run(command_line: Sequence[str]) -> str:
     """Does what the command line asks for; returns what to print."""
     arguments = _parser().parse_args(command_line)
+    if max(arguments.mean) > 1:
+        raise ImportFault("--mean: pixels are from 0, black, to 1, white: divide a mean and a std for 0 to 255 by 255")
     source = read(arguments.source, arguments.size)
     if arguments.list:
         return list_layers(source)
@@ -140,6 +142,13 @@ def _size(text: str) -> tuple[int, int]:
     return size
 
 
+def _seed(text: str) -> int:
+    """A whole number from 0, as NumPy wants it."""
+    if int(text) < 0:
+        raise ValueError
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Make a model directory of a ResNet, VGG or MobileNetV2.")
     parser.add_argument(
@@ -149,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--until", metavar="LAYER", help="the trunk's last layer, by name or number (of the features)")
     parser.add_argument("--branches", type=Path, metavar="FILE", help="the tree below the trunk, JSON")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="the branches' own weights, .safetensors or .pt")
-    parser.add_argument("--seed", type=int, default=0, help='for layers that are "initial": "random" (0)')
+    parser.add_argument("--seed", type=_seed, default=0, help='for layers that are "initial": "random" (0)')
     parser.add_argument("--size", type=_size, metavar="WxH", help="of the pictures (what ONNX says, or 224)")
     for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         text = f"of the pixels, from 0 to 1 ({' '.join(map(str, default))})"
@@ -160,10 +169,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    try:
+    with plain_errors():
         print(run(sys.argv[1:]))
-    except (ImportFault, DescriptionError, SafetensorsError, OSError) as error:
-        sys.exit(f"import_trunk: {error}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ class Model:
 
 def read(directory: Path) -> Model:
     """Reads and checks a model directory."""
-    description = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+    file = directory / "model.json"
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DescriptionError(f"{file}: is no JSON: {error}") from error
     stored = safetensors_file.read(directory / "model.safetensors")
     trunk = parse_tree(description)
     _check_tensors(description, trunk, stored)
@@ -51,14 +55,25 @@ def write(
     _check_tensors(description, trunk, tensors)
     ordered = {name: tensors[name] for name in tensor_shapes(trunk, input_shape(description))}
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "model.json").write_text(format_json(description) + "\n", encoding="utf-8")
-    safetensors_file.write(directory / "model.safetensors", ordered, dtypes)
+    # Who reads the directory meanwhile finds what was there, and not a file that is half written.
+    unfinished = directory / "model.safetensors.new"
+    safetensors_file.write(unfinished, ordered, dtypes)
+    unfinished.replace(directory / "model.safetensors")
+    write_description(directory, description)
+
+
+def write_description(directory: Path, description: Mapping[str, Any]) -> None:
+    """Writes model.json alone, for the weights that are there."""
+    parse_tree(description)
+    unfinished = directory / "model.json.new"
+    unfinished.write_text(format_json(description) + "\n", encoding="utf-8")
+    unfinished.replace(directory / "model.json")
 
 
 def format_json(value: Any, depth: int = 0) -> str:
     """JSON for people: what fits on a line stands on one, all else is broken into lines and indented by one space.
     Layers and nodes that have others beside them each begin a line."""
-    line = json.dumps(value, ensure_ascii=False)
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if not isinstance(value, (dict, list)) or (depth + len(line) <= LINE_WIDTH and not _has_rows(value)):
         return line
     if isinstance(value, dict):

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
-from .description import conv, residual
+from .description import INPUT_EXTENT_MAX, NAME_MAX, conv, residual
 from .model_directory import format_json
 from .pictures import ENDINGS
+from .plain_errors import plain_errors
 from .recipe import as_name
 
+SIZE_MIN = 8  # the layers below halve it three times
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -44,6 +46,8 @@ def layers(size: int) -> dict[str, Any]:
 
 
 def recipe(name: str, size: int) -> dict[str, Any]:
+    """The recipe of a network that is called so, as far as a network may be."""
+    name = re.sub("[^A-Za-z0-9._-]+", "_", name)[:NAME_MAX] or "network"
     shape = {"channels": 3, "height": size, "width": size, "mean": MEAN, "std": DEVIATION}
     return {"name": name, "version": "1", "taxonomy": "taxonomy.json", "input": shape, "layers": layers(size), "training": {"epochs": 30, "batch": 64}}
 
@@ -52,11 +56,11 @@ def _nodes(folder: Path) -> list[dict[str, Any]]:
     """The nodes of the folders in one, without those that have no pictures."""
     found: dict[str, Path] = {}
     nodes = []
-    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if (node := _node(child)) is None:
             continue
-        if not node["name"]:
-            raise ValueError(f"{child}: a category's name has letters from a to z or digits: rename the folder")
+        if not node["name"] or node["name"] == "trunk" or len(node["name"]) > NAME_MAX:
+            raise ValueError(f"{child}: a category's name has 1 to {NAME_MAX} letters from a to z or digits, and is not trunk: rename the folder")
         if other := found.get(node["name"]):
             raise ValueError(f"{other} and {child}: both would be called {node['name']}: rename one of them")
         found[node["name"]] = child
@@ -78,17 +82,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the folder for recipe.json and taxonomy.json; its name is the network's")
     parser.add_argument("--size", type=int, default=64, help="pixels that the network sees (default: %(default)s)")
     arguments = parser.parse_args()
-    try:
-        tree = taxonomy(arguments.data)
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for name, value in (("taxonomy.json", tree), ("recipe.json", recipe(arguments.output.resolve().name, arguments.size))):
-        path = arguments.output / name
-        if path.exists():
-            sys.exit(f"{path} is there already: choose another folder")
-        path.write_text((format_json(value) if name == "recipe.json" else json.dumps(value, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
-    print(f"{arguments.output}/recipe.json and taxonomy.json are written")
+    with plain_errors():
+        run(arguments.data, arguments.output, arguments.size)
+
+
+def run(data: Path, output: Path, size: int) -> None:
+    if not SIZE_MIN <= size <= INPUT_EXTENT_MAX:
+        raise ValueError(f"--size: {size} is not from {SIZE_MIN} to {INPUT_EXTENT_MAX} pixels")
+    files = {
+        "taxonomy.json": json.dumps(taxonomy(data), indent=1, ensure_ascii=False),
+        "recipe.json": format_json(recipe(output.resolve().name, size)),
+    }
+    for name in files:
+        if (output / name).exists():
+            raise ValueError(f"{output / name} is there already: choose another folder")
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (output / name).write_text(text + "\n", encoding="utf-8")
+    print(f"{output}/recipe.json and taxonomy.json are written")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 It knows what torch.onnx.export writes for networks such as ResNet, VGG and MobileNetV2: Conv, BatchNormalization, Relu,
 Clip from 0 to 6 (ReLU6), Add of two paths (a residual block; blocks may stand in each other), MaxPool, AveragePool,
-GlobalAveragePool, ReduceMean over rows and columns, Flatten, Gemm; Identity, Dropout and Constant count for nothing. At
+GlobalAveragePool, ReduceMean over rows and columns, Flatten, Gemm; Identity, Dropout, Constant and a last Softmax count for nothing. At
 anything else the walk ends with a fault that names the node; the layers before it can still be imported.
 
 Layers are numbered by their kind: conv1, conv2, residual1. `names` has what they are called in the file: the node
@@ -37,6 +37,7 @@ from .trunk_source import (
 
 KNOWN_OPS = "Conv, BatchNormalization, Relu, Clip, Add, MaxPool, AveragePool, GlobalAveragePool, Flatten and Gemm"
 TRANSPARENT = ("Identity", "Dropout")
+LAST = ("Softmax", "LogSoftmax")  # count for nothing at the end: the engine makes probabilities of the categories that are asked for
 ACTIVATED = ("conv", "linear", "residual")
 ROWS_AND_COLUMNS = ([2, 3], [-2, -1])
 
@@ -178,7 +179,7 @@ def _take(graph: _Graph, node: Node, layers: list[SourceLayer]) -> str:
     elif node.op_type in READERS:
         layer = READERS[node.op_type](graph, node, layers)
         layers += [layer] if layer else []
-    elif node.op_type not in TRANSPARENT:
+    elif node.op_type not in TRANSPARENT and not (node.op_type in LAST and not graph.readers(node.output[0])):
         what = f"the importer knows no {node.op_type}, only {KNOWN_OPS}"
         raise _fault(node, f"{what}; a trunk that ends before it can be had by --until")
     return node.output[0]

@@ -5,14 +5,16 @@
     inputs = vary(batch, size, settings, generator)      random crops, flips, light, ... as [n, 3, size, size]
     inputs = plain(batch, size)                          the pictures as they are
 
-A source is a directory or a tar archive of <anything>/<label>/<file> (see recipe.category_of). A picture that does not have the
-network's size is resized to it; one that cannot be read is left out, and named. Pixels stay bytes until a batch is made: 100,000 pictures of 64 × 64 take 1.2 GB.
+A source is a directory or a tar archive of <anything>/<label>/<file> (see recipe.category_of). A picture is turned upright and cut
+to the network's size as the engine does it; one that cannot be read is left out, and named. Pixels stay bytes until a batch is made: 100,000 pictures of 64 × 64 take 1.2 GB.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import struct
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,17 @@ from .recipe import category_of
 ENDINGS = (".jpeg", ".jpg", ".png")
 NAMED = 10  # of what is left out
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises on files that are no pictures
+
+# What turns a picture upright, by its EXIF orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ def load(
 
 
 def _cached(sources: Sequence[Path], height: int, width: int, cache: Path) -> tuple[list[str], np.ndarray]:
-    made_from = f"{height} x {width}, {[_state(source) for source in sources]}"
+    made_from = f"cut to {height} x {width}, {[_state(source) for source in sources]}"
     if cache.exists():
         with np.load(cache) as kept:
             if "made_from" in kept and str(kept["made_from"]) == made_from:
@@ -85,7 +98,7 @@ def _read(sources: Sequence[Path], height: int, width: int) -> tuple[list[str], 
     for source in sources:
         for name, content in files(source):
             if picture := decode(content):
-                decoded.append(_pixels(picture, height, width))
+                decoded.append(fit(picture, height, width))
                 names.append(name)
             else:
                 unreadable.append(name)
@@ -183,14 +196,35 @@ def files(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def decode(content: bytes) -> Image.Image | None:
-    """The picture in RGB; None where the file is none."""
+    """The picture in RGB, upright as its EXIF says; None where the file is none."""
     try:
-        return Image.open(io.BytesIO(content)).convert("RGB")
+        picture = Image.open(io.BytesIO(content))
+        turn = TURNS.get(_orientation(picture))
+        picture = picture.convert("RGB")
     except UNREADABLE:
         return None
+    return picture.transpose(turn) if turn is not None else picture
 
 
-def _pixels(picture: Image.Image, height: int, width: int) -> np.ndarray:
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.BILINEAR)
-    return np.asarray(picture)
+def _orientation(picture: Image.Image) -> Any:
+    """What EXIF says; nothing where it makes no sense: that is no fault of the picture's."""
+    with contextlib.suppress(*UNREADABLE, KeyError, TypeError, struct.error):
+        return picture.getexif().get(0x0112)
+    return None
+
+
+def fit(picture: Image.Image, height: int, width: int) -> np.ndarray:
+    """The picture's middle [height, width, 3], as the engine takes it (espalier/image.h): resized so that it just covers that, and cropped."""
+    if picture.size == (width, height):
+        return np.asarray(picture)
+    own_width, own_height = picture.size
+    if width * own_height >= height * own_width:
+        covers = width, width * own_height // own_width
+    else:
+        covers = height * own_width // own_height, height
+    (left, right), (top, bottom) = (
+        (first * own / all, min((first + count) * own / all, own))
+        for own, all, count in zip(picture.size, covers, (width, height))
+        for first in [round((all - count) / 2)]
+    )
+    return np.asarray(picture.resize((width, height), Image.BILINEAR, (left, top, right, bottom)))

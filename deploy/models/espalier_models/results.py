@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from . import calibration, hard_pictures, plots
-from .engine import Engine, EngineError
+from .engine import Engine
 from .measurements import DRAWS, WEIGHTS, Cut, Measurements, mean_cut, reliability, top_of
+from .plain_errors import plain_errors
 from .recipe import leaves
 
 THRESHOLDS = (0.2, 0.5, 0.8, 0.9)
@@ -267,10 +268,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads that compute (default: all CPUs)")
     parser.add_argument("--first", type=int, help="only so many pictures")
     chosen = parser.parse_args()
-    try:
+    with plain_errors():
         report(chosen)
-    except (EngineError, ValueError) as error:
-        sys.exit(str(error))
 
 
 def report(chosen: argparse.Namespace) -> None:

@@ -29,13 +29,20 @@ class Said:
 
     def truth(self, paths: Sequence[str]) -> np.ndarray:
         place = {path: number for number, path in enumerate(paths)}
+        if strange := set(self.shown) - set(place):
+            raise DescriptionError(f"the scores are of other categories, with {min(strange)}")
         return np.array([place[path] for path in self.shown])
 
 
 def read(file: Path) -> Said:
-    """Raises DescriptionError where the two files do not belong together."""
-    scores = np.load(file)
+    """Raises DescriptionError where the two files do not belong together, or are none of these."""
+    try:
+        scores = np.load(file)
+    except (ValueError, EOFError) as error:
+        raise DescriptionError(f"{file}: is no file of scores, as espalier evaluate --scores writes it") from error
     lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    if any(len(line) != 3 for line in lines):
+        raise DescriptionError(f"{file.with_suffix('.tsv')}: its lines are not a picture, a category and MACs")
     if len(lines) != len(scores):
         raise DescriptionError(f"{file}: {len(scores)} pictures, but {len(lines)} names beside it")
     names, shown, macs = ([line[column] for line in lines] for column in range(3))

@@ -33,6 +33,7 @@ from .trunk_source import ImportFault, Source, SourceLayer, activated, conv, fol
 
 EPSILON = 1e-5
 WRAPPERS = ("state_dict", "model_state_dict", "model")
+MARKS = ("layer1.0.conv1.weight", "features.0.0.weight", "features.0.weight")  # of a ResNet, a MobileNetV2, a VGG
 OTHERWISE = "if the network is not torchvision's own, export it with torch.onnx.export and import that"
 VGG_POOL = 7  # rows and columns that VGG's classifier reads
 GLOBAL_POOL = plain({"op": "global_avg_pool"}, ("avgpool",))
@@ -46,11 +47,7 @@ def load_state_dict(path: Path) -> dict[str, np.ndarray]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()
-        raise ImportFault(
-            f"{path}: is no file of tensors alone; save the network's with torch.save(module.state_dict(), FILE)"
-            f" ({reason[0] if reason else 'it ends too early'})"
-        ) from error
+        raise ImportFault(f"{path}: is no file of tensors alone, or is broken; save the network's with torch.save(module.state_dict(), FILE)") from error
     return to_arrays(content, str(path))
 
 
@@ -59,13 +56,14 @@ def to_arrays(state: Any, place: str) -> dict[str, np.ndarray]:
     for wrapper in WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()):
         raise ImportFault(f"{place}: holds no state dict; save one with torch.save(module.state_dict(), FILE)")
     return {name.removeprefix("module."): tensor.detach().cpu().float().numpy() for name, tensor in state.items()}
 
 
 def from_state_dict(state: Mapping[str, np.ndarray], size: tuple[int, int]) -> Source:
     """Reads a network from its tensors, for pictures of the height and width given."""
+    state = _unwrapped(state)
     tensors = _Tensors(state)
     if "layer1.0.conv1.weight" in state:
         layers = _resnet(tensors)
@@ -77,6 +75,13 @@ def from_state_dict(state: Mapping[str, np.ndarray], size: tuple[int, int]) -> S
         raise ImportFault(f"the tensors are those of no ResNet, VGG or MobileNetV2 that torchvision names; {OTHERWISE}")
     tensors.check_all_taken()
     return Source(tuple(layers))
+
+
+def _unwrapped(state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Without the name of a module that the whole network is a part of: `model.` of Lightning's, `_orig_mod.` of a compiled one."""
+    while not any(mark in state for mark in MARKS) and len({name.partition(".")[0] for name in state}) == 1 and all("." in name for name in state):
+        state = {name.partition(".")[2]: array for name, array in state.items()}
+    return state
 
 
 class _Tensors:

@@ -25,7 +25,6 @@ import json
 import math
 import os
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +40,7 @@ from .branch_choice import BranchChoice
 from .description import Node, input_shape, nodes, parse_tree
 from .distillation import Teacher
 from .pictures import Pictures
+from .plain_errors import plain_errors
 from .tree_network import Scores, TreeNetwork
 
 SECONDS_BETWEEN_CHECKPOINTS = 600
@@ -371,14 +371,12 @@ def measure(trainer: Trainer, held_out: Pictures) -> tuple[np.ndarray, float]:
 
 def main() -> None:
     arguments = parse()
-    try:
+    with plain_errors():
         run(arguments)
-    except (OSError, ValueError, tarfile.TarError) as error:
-        sys.exit(str(error))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """The whole training. What the person can put right raises ValueError, or an error of the file's."""
+    """The whole training."""
     torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe, arguments.only)
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
