@@ -29,23 +29,18 @@ json_t *answer_times_json(const struct times *times)
                      milliseconds(times->total));
 }
 
-static json_t *excluded(uint64_t part, uint64_t whole)
-{
-    return json_real(part < whole ? figure_excluded(part, whole) : 0); /* group scores may come on top of all */
-}
-
 json_t *answer_cost_json(const esp_model *model, const struct esp_cost *cost, size_t images, size_t batch)
 {
     const struct esp_model_info *info = esp_model_info(model);
     uint64_t macs_full = images * info->macs;
 
-    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:i}", "macs",
-                     (json_int_t)cost->macs, "macs_full", (json_int_t)macs_full, "macs_excluded",
-                     excluded(cost->macs, macs_full), "parameters", (json_int_t)cost->parameters, "parameters_full",
-                     (json_int_t)info->parameters, "parameters_excluded", excluded(cost->parameters, info->parameters),
-                     "branches", (json_int_t)cost->branches, "branches_full", (json_int_t)info->branches, "categories",
-                     (json_int_t)cost->categories, "categories_full", (json_int_t)info->categories, "precision",
-                     info->precision, "kernels", info->kernels, "batch", (int)batch);
+    return json_pack(
+        "{s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:s, s:s, s:i}", "macs", (json_int_t)cost->macs,
+        "macs_full", (json_int_t)macs_full, "macs_excluded", figure_excluded(cost->macs, macs_full), "parameters",
+        (json_int_t)cost->parameters, "parameters_full", (json_int_t)info->parameters, "parameters_excluded",
+        figure_excluded(cost->parameters, info->parameters), "branches", (json_int_t)cost->branches, "branches_full",
+        (json_int_t)info->branches, "categories", (json_int_t)cost->categories, "categories_full",
+        (json_int_t)info->categories, "precision", info->precision, "kernels", info->kernels, "batch", (int)batch);
 }
 
 static json_t *model_json(const esp_model *model)

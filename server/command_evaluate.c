@@ -50,8 +50,10 @@ static const char usage[] =
     "\n"
     "Recall: of the pictures that show an attended category, those whose first answer is their category.\n"
     "Precision: of the first answers that are attended categories, those that are right. False positives:\n"
-    "of the other pictures, those whose first answer is an attended category. What is left out (folders\n"
-    "with other names, what cannot be read) is said at the end.\n";
+    "of the other pictures, those whose first answer is an attended category. After a search, confidences\n"
+    "are those of the answers given, as what did not run has none; and as nobody has asked for one category\n"
+    "alone, the table of that is left out. What is left out (folders with other names, what cannot be read)\n"
+    "is said at the end.\n";
 
 struct command {
     struct model_choice choice;
@@ -246,6 +248,7 @@ static int evaluate(struct command *command)
 {
     struct evaluation evaluation = {.model = command->model,
                                     .selected = command->selected,
+                                    .searched = esp_cutout_chooses(command->options.cutout),
                                     .sweep = {command->sweep.weights, command->sweep.weights_count,
                                               command->sweep.attended, command->sweep.attended_count}};
     struct esp_error err = {0};

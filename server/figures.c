@@ -17,7 +17,7 @@ const char *figure_write(uint64_t value, char *text)
 
 double figure_excluded(uint64_t part, uint64_t whole)
 {
-    return round((1 - (double)part / (double)whole) * 1e4) / 1e4;
+    return part < whole ? round((1 - (double)part / (double)whole) * 1e4) / 1e4 : 0;
 }
 
 int figure_columns(const char *text)

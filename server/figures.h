@@ -10,7 +10,8 @@ enum { FIGURE_MAX = 16 };
  */
 const char *figure_write(uint64_t value, char *text);
 
-/* The share of `whole` that `part` leaves out, 0 to 1, rounded to four decimals. */
+/* The share of `whole` that `part` leaves out, 0 to 1, rounded to four decimals: 0 where the part is larger, as that of
+ * a whole network with the scores of its groups on top, or a file with a longer name in it. */
 double figure_excluded(uint64_t part, uint64_t whole);
 
 /* How many columns of a terminal a text in UTF-8 takes. */

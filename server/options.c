@@ -87,20 +87,19 @@ bool options_attend(struct options *options, const char *name, size_t length, do
     return judge(options, name, length, &err, response);
 }
 
-bool options_beam(struct options *options, uint64_t branches, struct response *response)
+bool options_beam(struct options *options, uint64_t branches, const char *example, struct response *response)
 {
     esp_cutout_beam(options->cutout, (size_t)(branches < NUMBER_MAX ? branches : NUMBER_MAX));
     return branches >= 1 || problem(response, 422,
                                     "search has to say how many branches of each level it goes on with: a beam from 1, "
-                                    "as in search=beam:2 or {\"search\": {\"beam\": 2}}");
+                                    "as in %s",
+                                    example);
 }
 
-bool options_budget(struct options *options, uint64_t macs, struct response *response)
+bool options_budget(struct options *options, uint64_t macs, const char *example, struct response *response)
 {
     esp_cutout_budget(options->cutout, macs < NUMBER_MAX ? macs : NUMBER_MAX);
-    return macs >= 1 || problem(response, 422,
-                                "budget has to be a whole number of MACs from 1, as in budget=macs:90000000 or "
-                                "{\"budget\": {\"macs\": 90000000}}");
+    return macs >= 1 || problem(response, 422, "budget has to be a whole number of MACs from 1, as in %s", example);
 }
 
 bool options_top(struct options *options, uint64_t top, struct response *response)

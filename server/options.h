@@ -39,9 +39,10 @@ bool options_name(struct options *options, const char *name, size_t length, enum
 bool options_select(struct options *options, const char *name, size_t length, struct response *response);
 bool options_attend(struct options *options, const char *name, size_t length, double weight, struct response *response);
 
-/* How many inner branches of each level a search descends into, and how many MACs it may spend: from 1. */
-bool options_beam(struct options *options, uint64_t branches, struct response *response);
-bool options_budget(struct options *options, uint64_t macs, struct response *response);
+/* How many inner branches of each level a search descends into, and how many MACs it may spend: from 1. `example` is
+ * one in the form that the client has to write, as what another form takes may be refused in this one. */
+bool options_beam(struct options *options, uint64_t branches, const char *example, struct response *response);
+bool options_budget(struct options *options, uint64_t macs, const char *example, struct response *response);
 
 bool options_top(struct options *options, uint64_t top, struct response *response);
 bool options_model(struct options *options, const char *name, size_t length, struct response *response);

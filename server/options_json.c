@@ -1,5 +1,6 @@
 #include "server/options_json.h"
 
+#include "server/json_whole.h"
 #include "server/problem.h"
 
 #include <jansson.h>
@@ -112,7 +113,8 @@ static bool read_model(struct options *options, const json_t *value, struct resp
 /* 0, which no option takes, for anything but a positive whole number. */
 static uint64_t whole(const json_t *value)
 {
-    return json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
+    uint64_t number;
+    return json_whole(value, &number) ? number : 0;
 }
 
 /* The whole number of an object with this one member; 0, which no such option takes, for anything else. */
@@ -127,8 +129,9 @@ static bool read_member(struct options *options, enum option_id option, json_t *
     case OPTION_CATEGORIES: return read_categories(options, value, response);
     case OPTION_ATTENTION: return read_attention(options, value, response);
     case OPTION_GROUPS: return read_groups(options, value, response);
-    case OPTION_SEARCH: return options_beam(options, only(value, "beam"), response);
-    case OPTION_BUDGET: return options_budget(options, only(value, "macs"), response);
+    case OPTION_SEARCH: return options_beam(options, only(value, "beam"), "{\"search\": {\"beam\": 2}}", response);
+    case OPTION_BUDGET:
+        return options_budget(options, only(value, "macs"), "{\"budget\": {\"macs\": 90000000}}", response);
     case OPTION_MODEL: return read_model(options, value, response);
     case OPTION_TOP: return options_top(options, whole(value), response);
     case OPTION_TIMEOUT_MS: return options_timeout(options, whole(value), response);

@@ -70,7 +70,7 @@ static bool read_categories(struct options *options, struct item rest, struct re
     while (rest.text) {
         struct item name = next_item(&rest);
         if (name.length == 0)
-            return problem(response, 422, "categories has an empty name; write categories=cat,dog");
+            return problem(response, 422, "categories has an empty name; write names and commas, as in cat,dog");
         if (!options_select(options, name.text, name.length, response))
             return false;
     }
@@ -84,7 +84,7 @@ bool options_weight_text(struct options *options, const char *text, size_t lengt
     double weight;
 
     if (name == 0)
-        return problem(response, 422, "attention is a list of names and weights; write attention=cat:2.0,food:0");
+        return problem(response, 422, "attention takes a weight behind each name, as in cat:2.0");
     if (!options_number(colon + 1, length - name - 1, &weight))
         return problem(response, 422, "the attention weight of '%.*s' is not a number", (int)(name < 64 ? name : 64),
                        text);
@@ -151,8 +151,8 @@ bool options_text(struct options *options, const struct field *field, struct res
     case OPTION_CATEGORIES: return read_categories(options, item, response);
     case OPTION_ATTENTION: return read_attention(options, item, response);
     case OPTION_GROUPS: return read_groups(options, item, response);
-    case OPTION_SEARCH: return options_beam(options, read_named(item, "beam"), response);
-    case OPTION_BUDGET: return options_budget(options, read_named(item, "macs"), response);
+    case OPTION_SEARCH: return options_beam(options, read_named(item, "beam"), "beam:2", response);
+    case OPTION_BUDGET: return options_budget(options, read_named(item, "macs"), "macs:90000000", response);
     case OPTION_MODEL: return options_model(options, item.text, item.length, response);
     case OPTION_TOP: return options_top(options, read_whole(item, &number) ? number : 0, response);
     case OPTION_TIMEOUT_MS: return options_timeout(options, read_whole(item, &number) ? number : 0, response);

@@ -1,5 +1,6 @@
 /* Options as they stand in a query or in a form field: `categories=cat,animal/dog/chihuahua`, `attention=cat:2,food:0`,
- * `top=3`, `groups=true`, `search=beam:2`, `budget=macs:90000000`. */
+ * `top=3`, `groups=true`, `search=beam:2`, `budget=macs:90000000`. Flags of the command line and parameters of
+ * inference requests have the same texts, so problems show these alone, without an equals sign. */
 #ifndef SERVER_OPTIONS_TEXT_H
 #define SERVER_OPTIONS_TEXT_H
 

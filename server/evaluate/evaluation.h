@@ -32,6 +32,7 @@ struct unknown_label {
 struct evaluation {
     const esp_model *model;
     const bool *selected; /* [categories]: those that the cutout may give */
+    bool searched;        /* a search has chosen what ran of these, for each picture */
     struct weight_sweep sweep;
     struct evaluated **pictures; /* in the order of the source */
     size_t count, faults;

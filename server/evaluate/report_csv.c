@@ -61,11 +61,17 @@ static void write_calibration(FILE *out, const char *table, const struct calibra
 static void write_confidence(FILE *out, const struct evaluation *evaluation)
 {
     struct calibration calibration;
+
+    statistics_confidence(evaluation, &calibration);
+    write_calibration(out, "confidence", &calibration);
+}
+
+static void write_single(FILE *out, const struct evaluation *evaluation)
+{
     struct single singles[CONFIDENCE_LIMITS];
     char row[32];
 
-    statistics_confidence(evaluation, &calibration, singles);
-    write_calibration(out, "confidence", &calibration);
+    statistics_single(evaluation, singles);
     for (int i = 0; i < CONFIDENCE_LIMITS; i++) {
         snprintf(row, sizeof row, "%g", singles[i].limit);
         line(out, "single", row, "others", singles[i].others);
@@ -89,6 +95,7 @@ static void write_sweep(FILE *out, const struct evaluation *evaluation)
 
 void report_csv(FILE *out, const struct evaluation *evaluation)
 {
+    bool calibrated = esp_model_info(evaluation->model)->calibrated;
     struct calibration calibration;
 
     fputs("table,row,column,value\n", out);
@@ -96,7 +103,9 @@ void report_csv(FILE *out, const struct evaluation *evaluation)
     write_groups(out, evaluation);
     statistics_probability(evaluation, &calibration);
     write_calibration(out, "probability", &calibration);
-    if (esp_model_info(evaluation->model)->calibrated)
+    if (calibrated)
         write_confidence(out, evaluation);
+    if (calibrated && !evaluation->searched)
+        write_single(out, evaluation);
     write_sweep(out, evaluation);
 }

@@ -59,7 +59,7 @@ static void print_groups(FILE *out, const struct evaluation *evaluation)
 
 static void print_calibration(FILE *out, const struct calibration *calibration, const char *what, const char *of)
 {
-    fprintf(out, "\n%-20s %12s %9s %9s\n", what, of, "mean", "so");
+    fprintf(out, "\n%-19s %13s %9s %9s\n", what, of, "mean", "so");
     for (int i = 0; i < CALIBRATION_BINS; i++)
         if (calibration->bins[i].count) {
             fprintf(out, "%3d %% to %3d %%       %12zu ", 10 * i, 10 * (i + 1), calibration->bins[i].count);
@@ -72,13 +72,20 @@ static void print_calibration(FILE *out, const struct calibration *calibration, 
     fputc('\n', out);
 }
 
+/* What a search did not run for a picture was told no confidence. */
 static void print_confidence(FILE *out, const struct evaluation *evaluation)
 {
     struct calibration calibration;
+
+    statistics_confidence(evaluation, &calibration);
+    print_calibration(out, &calibration, "confidence", evaluation->searched ? "answers given" : "pairs");
+}
+
+static void print_single(FILE *out, const struct evaluation *evaluation)
+{
     struct single singles[CONFIDENCE_LIMITS];
 
-    statistics_confidence(evaluation, &calibration, singles);
-    print_calibration(out, &calibration, "confidence", "pairs");
+    statistics_single(evaluation, singles);
     fprintf(out, "\n%-20s %17s %17s %17s\n", "one category asked", "something else", "the category", "right, of those");
     for (int i = 0; i < CONFIDENCE_LIMITS; i++) {
         fprintf(out, "confident over %2.0f %%  ", 100 * singles[i].limit);
@@ -104,14 +111,17 @@ static void print_sweep(FILE *out, const struct evaluation *evaluation)
 
 void report_text(FILE *out, const struct evaluation *evaluation)
 {
+    bool calibrated = esp_model_info(evaluation->model)->calibrated;
     struct calibration calibration;
 
     print_head(out, evaluation);
     print_groups(out, evaluation);
     statistics_probability(evaluation, &calibration);
     print_calibration(out, &calibration, "probability", "pictures");
-    if (esp_model_info(evaluation->model)->calibrated)
+    if (calibrated)
         print_confidence(out, evaluation);
+    if (calibrated && !evaluation->searched)
+        print_single(out, evaluation);
     if (evaluation->sweep.weights_count)
         print_sweep(out, evaluation);
 }

@@ -80,8 +80,9 @@ struct group_accuracy statistics_group(const struct evaluation *evaluation, size
 
 /* ---- calibration ---- */
 
-static void count_pair(struct calibration *calibration, double said, bool so)
+static void count_pair(void *context, double said, bool so)
 {
+    struct calibration *calibration = context;
     int place = (int)(said * CALIBRATION_BINS);
     struct bin *bin = &calibration->bins[place < CALIBRATION_BINS ? place : CALIBRATION_BINS - 1];
 
@@ -129,39 +130,48 @@ void statistics_probability(const struct evaluation *evaluation, struct calibrat
     settle(calibration);
 }
 
-static double confidence(const struct evaluation *evaluation, size_t category, float score)
+/* Calls `count` for every pair of a picture and a category that ran. */
+static void each_confidence(const struct evaluation *evaluation, void (*count)(void *counts, double said, bool so),
+                            void *counts)
 {
-    size_t node = esp_model_category_node(evaluation->model, category);
-    return esp_confidence(&esp_model_node(evaluation->model, node)->calibration, score);
+    for (size_t i = 0; i < evaluation->count; i++) {
+        const struct evaluated *picture = evaluation->pictures[i];
+        for (size_t c = 0; c < categories(evaluation) && !picture->fault; c++) {
+            size_t node = esp_model_category_node(evaluation->model, c);
+            if (!isnan(picture->scores[c]))
+                count(counts, esp_confidence(&esp_model_node(evaluation->model, node)->calibration, picture->scores[c]),
+                      c == picture->truth);
+        }
+    }
 }
+
+void statistics_confidence(const struct evaluation *evaluation, struct calibration *calibration)
+{
+    *calibration = (struct calibration){0};
+    each_confidence(evaluation, count_pair, calibration);
+    settle(calibration);
+}
+
+/* ---- a single category ---- */
 
 struct counts {
     double own, others, own_above[CONFIDENCE_LIMITS], others_above[CONFIDENCE_LIMITS];
 };
 
-static void count_single(struct counts *counts, double said, bool so)
+static void count_single(void *context, double said, bool so)
 {
+    struct counts *counts = context;
+
     *(so ? &counts->own : &counts->others) += 1;
     for (int i = 0; i < CONFIDENCE_LIMITS; i++)
         (so ? counts->own_above : counts->others_above)[i] += said > confidence_limits[i];
 }
 
-void statistics_confidence(const struct evaluation *evaluation, struct calibration *calibration,
-                           struct single singles[CONFIDENCE_LIMITS])
+void statistics_single(const struct evaluation *evaluation, struct single singles[CONFIDENCE_LIMITS])
 {
     struct counts counts = {0};
 
-    *calibration = (struct calibration){0};
-    for (size_t i = 0; i < evaluation->count; i++)
-        for (size_t c = 0; c < categories(evaluation) && !evaluation->pictures[i]->fault; c++) {
-            const struct evaluated *picture = evaluation->pictures[i];
-            if (isnan(picture->scores[c]))
-                continue;
-            double said = confidence(evaluation, c, picture->scores[c]);
-            count_pair(calibration, said, c == picture->truth);
-            count_single(&counts, said, c == picture->truth);
-        }
-    settle(calibration);
+    each_confidence(evaluation, count_single, &counts);
     for (int i = 0; i < CONFIDENCE_LIMITS; i++)
         singles[i] = (struct single){confidence_limits[i], share(counts.others_above[i], counts.others),
                                      share(counts.own_above[i], counts.own),

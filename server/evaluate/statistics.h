@@ -54,8 +54,11 @@ struct group_accuracy statistics_group(const struct evaluation *evaluation, size
 void statistics_probability(const struct evaluation *evaluation, struct calibration *calibration);
 
 /* Of the confidence of every pair of a picture and a category that ran: does it show it? The network is calibrated. */
-void statistics_confidence(const struct evaluation *evaluation, struct calibration *calibration,
-                           struct single singles[CONFIDENCE_LIMITS]);
+void statistics_confidence(const struct evaluation *evaluation, struct calibration *calibration);
+
+/* Likewise of every pair. Not of a search: what it did not run for a picture would have run for one who asked for this
+ * category alone, and is most often what the picture does not show, or what is hard to see. */
+void statistics_single(const struct evaluation *evaluation, struct single singles[CONFIDENCE_LIMITS]);
 
 /* With weight number `weight` of the sweep. */
 struct attended statistics_attended(const struct evaluation *evaluation, size_t weight);

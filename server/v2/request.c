@@ -1,4 +1,5 @@
 /* What an inference request says. */
+#include "server/json_whole.h"
 #include "server/options_text.h"
 #include "server/problem.h"
 #include "server/v2/infer.h"
@@ -6,6 +7,7 @@
 #include "server/v2/tensor.h"
 #include "server/work/job.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,34 +88,50 @@ static bool open_json(struct reader *reader, const struct request *request)
 
 /* ---- parameters: the options that are no inputs ---- */
 
-static bool is_option(const char *name)
+/* The protocol has strings, numbers and booleans as parameters, so that what /classify takes as an object or an array
+ * is a string here. */
+struct option_form {
+    const char *name, *kind, *example; /* as JSON */
+    bool number;                       /* or its digits as a text */
+};
+
+/* NULL where it is none. */
+static const struct option_form *find_option(const char *name)
 {
-    static const char *const options[] = {"categories", "attention", "search", "budget", "timeout_ms"};
+    static const struct option_form options[] = {{"categories", "string", "\"cat,dog\"", false},
+                                                 {"attention", "string", "\"cat:2.0,food:0\"", false},
+                                                 {"search", "string", "\"beam:2\"", false},
+                                                 {"budget", "string", "\"macs:90000000\"", false},
+                                                 {"timeout_ms", "whole number from 1", "500", true}};
 
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (!strcmp(options[i], name))
-            return true;
-    return false;
+        if (!strcmp(options[i].name, name))
+            return &options[i];
+    return NULL;
 }
 
-static bool read_option(struct reader *reader, const char *name, const json_t *value)
+static bool read_option(struct reader *reader, const struct option_form *option, const json_t *value)
 {
-    char number[24];
-    struct field field = {name, strlen(name), json_string_value(value), json_string_length(value)};
+    struct field field = {option->name, strlen(option->name), json_string_value(value), json_string_length(value)};
+    char digits[24];
+    uint64_t number;
 
-    if (json_is_integer(value)) {
-        field.length = (size_t)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        field.value = number;
+    if (option->number && json_whole(value, &number)) {
+        field.length = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number);
+        field.value = digits;
     }
     if (!field.value)
-        return problem(reader->response, 422, "the parameter %s has to be a string or a whole number", name);
+        return problem(reader->response, 422, "the parameter %s has to be a %s, as in \"%s\": %s", option->name,
+                       option->kind, option->name, option->example);
     return options_text(&reader->job->options, &field, reader->response);
 }
 
 static bool read_parameter(struct reader *reader, const char *name, const json_t *value)
 {
-    if (is_option(name))
-        return read_option(reader, name, value);
+    const struct option_form *option = find_option(name);
+
+    if (option)
+        return read_option(reader, option, value);
     if (parameter_is_foreign(name))
         return true;
     if (strcmp(name, "binary_data_output"))

@@ -1,8 +1,10 @@
 #include "server/v2/tensor.h"
 
+#include "server/json_whole.h"
 #include "server/problem.h"
 #include "server/v2/parameters.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,20 +18,20 @@ static bool read_shape(struct tensor *tensor, const json_t *shape, struct respon
                        tensor->name, V2_DIMENSIONS_MAX);
     tensor->dimensions = json_array_size(shape);
     for (size_t i = 0; i < tensor->dimensions; i++) {
-        const json_t *extent = json_array_get(shape, i);
-        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
+        uint64_t extent;
+        if (!json_whole(json_array_get(shape, i), &extent))
             return problem(response, 422, "the shape of the input '%.64s' has to be made of whole numbers",
                            tensor->name);
-        tensor->shape[i] = (size_t)json_integer_value(extent);
+        tensor->shape[i] = (size_t)extent;
     }
     return true;
 }
 
 static bool take_binary(struct tensor *tensor, const json_t *wanted, struct binary *binary, struct response *response)
 {
-    json_int_t size = json_integer_value(wanted);
+    uint64_t size;
 
-    if (!json_is_integer(wanted) || size < 0)
+    if (!json_whole(wanted, &size))
         return problem(response, 422, "binary_data_size of the input '%.64s' has to be a number of bytes",
                        tensor->name);
     if (!binary->at)
@@ -37,9 +39,10 @@ static bool take_binary(struct tensor *tensor, const json_t *wanted, struct bina
                        "the input '%.64s' has binary_data_size: send the length of the JSON as "
                        "Inference-Header-Content-Length, and the data behind it",
                        tensor->name);
-    if ((uint64_t)size > binary->left)
-        return problem(response, 400, "the input '%.64s' has binary_data_size %lld, but %zu bytes are left of the body",
-                       tensor->name, (long long)size, binary->left);
+    if (size > binary->left)
+        return problem(response, 400,
+                       "the input '%.64s' has binary_data_size %" PRIu64 ", but %zu bytes are left of the body",
+                       tensor->name, size, binary->left);
     tensor->binary = true;
     tensor->bytes = binary->at;
     tensor->size = (size_t)size;

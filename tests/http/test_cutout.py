@@ -80,6 +80,14 @@ def test_what_is_printed(tmp_path):
     assert f"{100 * cost['parameters_excluded']:.1f} % left out" in rows["parameters"]
 
 
+@pytest.mark.parametrize("network", [BUNDLED, SMALL])
+def test_nothing_left_out(tmp_path, network):
+    """Nor less than that, though the cutout's file may be larger, as its name is longer."""
+    lines = cut("trunk", tmp_path / "all", "--model", network, "--name", "a" * 64).splitlines()
+    assert sum((tmp_path / "all" / name).stat().st_size - (network / name).stat().st_size for name in ("model.json", "model.safetensors")) > 0
+    assert len(lines) == 6 and all(line.endswith("      0.0 % left out") for line in lines[1:]), lines
+
+
 def test_the_daemon_serves_it(picture, tmp_path):
     cut("cat,orange", tmp_path / "part", "--model", BUNDLED)
     with Daemon(model=BUNDLED) as whole, Daemon(model=tmp_path / "part") as part:

@@ -374,6 +374,21 @@ def test_search_and_budget(samples, tmp_path, beam, share):
     assert found.table["cost", "mean", "macs"] == pytest.approx(np.mean(found.macs), rel=1e-11)
 
 
+def test_confidences_of_a_search_are_those_it_gave(samples, tmp_path):
+    """What did not run was told nothing, and nobody has asked for a category alone, so nothing is said about that."""
+    whole = Scores(tmp_path, samples).table
+    for flags in (("--search", "beam:1"), ("--budget", f"macs:{whole['cost', 'full', 'macs'] / 2:.0f}")):
+        found = Scores(tmp_path, samples, *flags)
+        counts = [value for row, value in found.table.items() if row[0] == "confidence" and row[2] == "count"]
+        assert sum(counts) == (~np.isnan(found.array)).sum() < found.array.size
+        assert {row for row in whole if row not in found.table and row[0] != "groups"} == {row for row in whole if row[0] == "single"} != set()
+        text = text_of(samples, *flags)
+        assert re.search(r"^confidence +answers given +mean +so$", text, re.MULTILINE) and "one category asked" not in text
+    wide = ("--search", "beam:1000")  # leaves nothing to choose
+    assert table_of(samples, *wide) == whole and text_of(samples, *wide) == text_of(samples)
+    assert re.search(r"^confidence +pairs +mean +so$", text_of(samples), re.MULTILINE) and "one category asked" in text_of(samples)
+
+
 @pytest.mark.parametrize("kind", ["--search", "--budget"])
 def test_no_sweep_of_a_search(samples, kind):
     value = "beam:1" if kind == "--search" else f"macs:{table_of(samples, '--first', 1)['cost', 'full', 'macs'] // 2:.0f}"

@@ -298,6 +298,8 @@ def test_option_schema_agrees_with_the_daemon(daemon):
              {"top": 1}, {"groups": True}, {"groups": "true"}, {"timeout_ms": 1}, {"colour": 1}, {"attention": {"cat": -0.1}},
              {"search": {"beam": 1}}, {"search": {"beam": 0}}, {"search": {}}, {"search": {"beam": 1, "width": 2}}, {"search": "beam:1"},
              {"budget": {"macs": 10**15}}, {"budget": {"macs": 0}}, {"budget": 10**15}, {"search": {"beam": 2}, "budget": {"macs": 10**15}}]
+    cases += [{name: value} for name in ("top", "timeout_ms") for value in (1.0, 1e8, 1.5, 0.0, -1.0, 1e19, 1e300)]
+    cases += [{"search": {"beam": 1.0}}, {"search": {"beam": 1.5}}, {"budget": {"macs": 1e15}}, {"budget": {"macs": 1e300}}, {"budget": {"macs": -1e8}}]
     for options in cases:
         assert_agrees("Options", options, daemon.request("POST", "/cost", json.dumps(options), Content_Type="application/json"))
 
@@ -311,11 +313,12 @@ def test_inference_schema_agrees_with_the_daemon(daemon, picture):
     requests = [{"inputs": [one]} | {name: value} for name in allowed for value in (allowed[name], None, 7)]
     requests += [{"inputs": [one], "colour": value} for value in (1, None)]
     requests += [{"inputs": [one], "parameters": each} for each in (foreign, {"top": 1}, {"timeout": 0}, {"timeout_ms": 0}, {"search": None},
-                 {"binary_data_output": None}, {"binary_data_output": 0}, {"search": "beam:1"}, {"search": "beam"}, {"categories": ""})]
+                 {"binary_data_output": None}, {"binary_data_output": 0}, {"search": "beam:1"}, {"search": "beam"}, {"categories": ""},
+                 {"timeout_ms": 6e4}, {"timeout_ms": 0.5}, {"timeout_ms": 1e300}, {"search": {"beam": 1}}, {"search": 1}, {"budget": 1e8}, {"categories": 7})]
     requests += [{"inputs": [one], "outputs": [{"name": "scores", "parameters": each}]} for each in
                  (None, {}, foreign, {"binary_data": None}, {"binary_data": 1}, {"classification": 3})]
     requests += [{"inputs": [one | each]} for each in ({"parameters": None}, {"parameters": {}}, {"parameters": foreign}, {"data": None}, {"data": 0},
                  {"parameters": {"binary_data_size": 4}}, {"parameters": {"binary_data_size": None}}, {"parameters": {"size": 4}}, {"parameters": {"size": None}},
-                 {"colour": 1}, {"colour": None}, {"shape": []}, {"shape": [-1]}, {"name": "picture"}, {"datatype": None})]
+                 {"colour": 1}, {"colour": None}, {"shape": []}, {"shape": [-1]}, {"shape": [1.0]}, {"shape": [1.5]}, {"name": "picture"}, {"datatype": None})]
     for request in requests:
         assert_agrees("InferenceRequest", request, daemon.request("POST", "/v2/models/tiny-imagenet-200/infer", json.dumps(request)))

@@ -199,13 +199,32 @@ def test_bad_text(daemon, picture, query, part):
 
 
 @pytest.mark.parametrize("options", [
-    {"search": 2}, {"search": "beam:2"}, {"search": {}}, {"search": {"beam": "2"}}, {"search": {"beam": 2.0}},
+    {"search": 2}, {"search": "beam:2"}, {"search": {}}, {"search": {"beam": "2"}}, {"search": {"beam": 2.5}},
     {"search": {"beam": 0}}, {"search": {"beam": 2, "budget": 3}}, {"search": None}, {"search": [2]}, {"budget": 5},
     {"budget": {}}, {"budget": {"macs": -5}}, {"budget": {"macs": "5"}}, {"budget": {"MACs": 5}},
+    {"search": {"beam": 0.0}}, {"search": {"beam": -2.0}}, {"budget": {"macs": 0.5}}, {"budget": {"macs": 1e-300}},
 ])
 def test_bad_json(daemon, options):
     answer = daemon.request("POST", "/cost", json.dumps(options), Content_Type="application/json")
-    assert answer.status == 422 and '{"' in answer.json["detail"], answer.body
+    assert answer.status == 422 and '{"' in answer.json["detail"] and "=" not in answer.json["detail"], answer.body
+
+
+@pytest.mark.parametrize("written", ["2.0", "2e0", "20e-1", "0.2E+1"])
+def test_whole_numbers_however_they_are_written(daemon, written):
+    """JSON does not tell 2 from 2.0."""
+    def cost(beam, macs):
+        options = f'{{"search": {{"beam": {beam}}}, "budget": {{"macs": {macs}}}, "top": {beam}, "timeout_ms": {beam}}}'
+        return said(daemon.request("POST", "/cost", options.encode(), Content_Type="application/json"))
+    assert cost(written, "25e10") == cost("2", "250000000000") and cost(written, "25e10")[0] == 200
+
+
+def test_large_numbers_however_they_are_written(daemon, picture, tree):
+    """Exact for as long as a double is; from there on more than there are, which means all."""
+    for written, macs in ((1e15, 10**15), (2.0**53, 2**53), (2.0**62, 2**62), (2.0**63, 2**63 - 1), (1e19, 2**63 - 1), (1e300, 2**63 - 1)):
+        options = {"image": base64.b64encode(picture).decode(), "search": {"beam": written}, "budget": {"macs": written}, "top": written}
+        answer = daemon.classify_json(options)
+        assert answer.status == 200 and answer.json["search"]["budget_macs"] == answer.json["search"]["beam"] == macs, answer.body
+        assert answer.json["cost"]["macs"] == tree.macs_full and len(answer.json["predictions"]) == answer.json["cost"]["categories"]
 
 
 def test_numbers_beyond_all_bounds_mean_all(daemon, picture, tree):

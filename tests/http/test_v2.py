@@ -667,7 +667,7 @@ def test_requests_that_cannot_be_read(daemon, picture):
     ({"id": 7}, ["id"]), ({"colour": 1}, ["colour", "outputs"]), ({"model_name": "other"}, ["model_name"]),
     ({"model_version": 1}, ["model_version"]), ({"parameters": []}, ["parameters"]), ({"parameters": {"top": 3}}, ["top", "binary_data_output"]),
     ({"parameters": {"timeout_ms": 0}}, ["timeout_ms"]), ({"parameters": {"timeout_ms": 1.5}}, ["timeout_ms"]),
-    ({"parameters": {"search": {"beam": 2}}}, ["search", "string"]), ({"parameters": {"search": "beam:0"}}, ["beam"]),
+    ({"parameters": {"search": "beam:0"}}, ["beam:2"]), ({"parameters": {"attention": "cat:2,cat"}}, ["cat:2.0"]),
     ({"parameters": {"budget": "macs:1"}}, ["budget of 1 MACs"]), ({"parameters": {"binary_data_output": 1}}, ["true or false"]),
     ({"parameters": {"attention": "cat"}}, ["cat:2.0"]), ({"outputs": {}}, ["array"]), ({"outputs": ["scores"]}, ["object"]),
     ({"outputs": [{"name": "logits"}]}, ["logits", "scores"]), ({"outputs": [{"name": "scores"}, {"name": "scores"}]}, ["twice"]),
@@ -677,6 +677,42 @@ def test_requests_that_cannot_be_read(daemon, picture):
 ])
 def test_members_that_are_wrong(daemon, picture, members, words):
     refused(infer(daemon, jpegs(picture), **members), 422, *words)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("categories", ["cat"]), ("categories", {}), ("categories", 7), ("attention", {"cat": 2.0}), ("attention", ["cat:2.0"]), ("attention", 2),
+    ("search", {"beam": 2}), ("search", 2), ("search", True), ("budget", {"macs": 10**8}), ("budget", 10**8), ("budget", 1e8), ("timeout_ms", 1.5),
+    ("timeout_ms", -1), ("timeout_ms", True), ("timeout_ms", {"ms": 500}), ("timeout_ms", [500])])
+def test_a_parameter_in_another_form_is_shown_this_one(daemon, picture, name, value):
+    """Whoever does as the error says does not come to another one about the form."""
+    answer = infer(daemon, jpegs(picture), parameters={name: value})
+    refused(answer, 422, f"the parameter {name} has to be a {'whole number' if name == 'timeout_ms' else 'string'}")
+    shown = json.loads("{" + re.search(rf'as in ("{name}": .+)$', answer.json["error"])[1] + "}")
+    again = infer(daemon, jpegs(picture), parameters=shown)
+    assert again.status == 200 or "costs at least" in again.json["error"], again.body
+
+
+@pytest.mark.parametrize("name, value, words", [
+    ("search", "2", "a beam from 1, as in beam:2"), ("search", "search=beam:2", "a beam from 1, as in beam:2"),
+    ("budget", "100000000", "MACs from 1, as in macs:90000000"), ("attention", "cat", "as in cat:2.0"), ("categories", "cat,", "as in cat,dog")])
+def test_a_parameter_that_is_spelled_wrong(daemon, picture, name, value, words):
+    """The error shows the text of the parameter, not that of a query, nor an object that would be refused."""
+    answer = infer(daemon, jpegs(picture), parameters={name: value})
+    refused(answer, 422, words)
+    assert "{" not in answer.json["error"] and "=" not in answer.json["error"]
+
+
+@pytest.mark.parametrize("written", ["60000", "60000.0", "6e4", "600000e-1", "1e300", '"60000"'])
+def test_whole_numbers_however_they_are_written(daemon, picture, written):
+    """JSON does not tell 1 from 1.0, and some languages write the latter."""
+    def post(text, data=b""):
+        return daemon.request("POST", INFER, text.encode() + data, Inference_Header_Content_Length=str(len(text)))
+    expected = outputs(infer(daemon, jpegs(picture)))
+    one = '"name": "jpeg", "datatype": "BYTES", "shape": [1.0]'
+    assert outputs(post(f'{{"inputs": [{{{one}, "data": {json.dumps(base64_of(picture))}}}], "parameters": {{"timeout_ms": {written}}}}}')) == expected
+    data = packed(picture)
+    for size in (f"{len(data)}.0", f"{len(data)}0e-1"):
+        assert outputs(post(f'{{"inputs": [{{{one}, "parameters": {{"binary_data_size": {size}}}}}]}}', data)) == expected
 
 
 def test_members_that_repeat_the_path(daemon, picture):
@@ -692,7 +728,7 @@ def inputs_that_are_wrong():
     yield good | {"colour": 1}, "a member"
     yield good | {"shape": []}, "shape"
     yield good | {"shape": 1}, "shape"
-    yield good | {"shape": [1.0]}, "whole"
+    yield good | {"shape": [1.5]}, "whole"
     yield good | {"shape": [-1]}, "whole"
     yield good | {"shape": [1, 1, 1, 1, 1]}, "shape"
     yield good | {"shape": [1, 2]}, "BYTES [n] or [n, 1]"
@@ -817,9 +853,11 @@ def test_binary_bodies_that_are_wrong(daemon, picture):
     refused(post(head, data, "0"), 400, "JSON")
     refused(post(head, data, "10"), 400, "JSON")
     refused(daemon.request("POST", INFER, json.dumps(head)), 400, "Inference-Header-Content-Length")
-    for size in (-1, 1.5, "7", 2**62, None):
+    for size in (-1, -1.0, 1.5, "7", 2**62, 2.0**62, 1e19, 1e300, None):
         answer = post({"inputs": [good | {"parameters": {"binary_data_size": size}}]}, data)
-        refused(answer, 400 if size == 2**62 else 422, "binary_data_size")
+        refused(answer, 400 if isinstance(size, (int, float)) and size >= 2**62 else 422, "binary_data_size")
+    for extent in (-1, -1.0, 1.5, 1e300, "1", True):
+        refused(post({"inputs": [good | {"shape": [extent]}]}, data), 422, "jpeg")
     refused(post({"inputs": [good | {"shape": [2]}]}, data), 422, "only 1 elements")
     for wrong in (struct.pack("<I", len(picture) + 1) + picture, struct.pack("<I", len(picture) - 1) + picture, struct.pack("<I", 2**32 - 1) + picture):
         refused(post(head, wrong), 422, "bytes")

@@ -31,7 +31,7 @@ EDGES = {
     "gnutls/gnutls.h": ("server/http/tls.c", "server/probe/tls.c", "server/tokens.c"),
     "gnutls/x509.h": ("server/http/tls.c",),
     "jansson.h": ("core/export/", "core/strict_json.", "core/layer_spec.", "core/tree_spec.c", "core/safetensors.c", "server/answer.c",
-                  "server/bench/json.c", "server/handlers/repository.c", "server/handlers/v2.c", "server/json_body.c", "server/options_json.c", "server/problem.c",
+                  "server/bench/json.c", "server/handlers/repository.c", "server/handlers/v2.c", "server/json_body.c", "server/json_whole.c", "server/options_json.c", "server/problem.c",
                   "server/v2/answer.c", "server/v2/metadata.c", "server/v2/parameters.c", "server/v2/request.c", "server/v2/tensor.c"),
     "archive.h": ("server/evaluate/pictures.c",),
     "archive_entry.h": ("server/evaluate/pictures.c",),

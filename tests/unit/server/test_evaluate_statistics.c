@@ -171,11 +171,9 @@ START_TEST(test_attended)
 }
 END_TEST
 
-START_TEST(test_confidence)
+static void take_calibrated_network(void)
 {
     char network[DIRECTORY_MAX];
-    struct calibration calibration;
-    struct single singles[CONFIDENCE_LIMITS];
     struct esp_error err = {0};
 
     esp_model_destroy(&model);
@@ -185,19 +183,30 @@ START_TEST(test_confidence)
     ck_assert_uint_eq(esp_model_info(model)->categories, CATEGORIES);
     remove_directory(network);
     evaluation.model = model;
+}
 
-    /* The scores that give these confidences. */
-    static const double said[][CATEGORIES] = {{0.95, 0.05, 0.05, NAN, NAN, NAN}, {0.85, 0.3, NAN, NAN, NAN, NAN}};
-    for (size_t i = 0; i < 2; i++) {
-        float scores[CATEGORIES];
-        for (size_t c = 0; c < CATEGORIES; c++) {
-            const struct esp_calibration *fit = &esp_model_node(model, esp_model_category_node(model, c))->calibration;
-            scores[c] = (float)((log(said[i][c] / (1 - said[i][c])) - fit->offset) / fit->slope);
-        }
-        add(i, scores);
+/* The scores that give these confidences. */
+static void add_confidences(size_t truth, const double said[CATEGORIES])
+{
+    float scores[CATEGORIES];
+
+    for (size_t c = 0; c < CATEGORIES; c++) {
+        const struct esp_calibration *fit = &esp_model_node(model, esp_model_category_node(model, c))->calibration;
+        scores[c] = (float)((log(said[c] / (1 - said[c])) - fit->offset) / fit->slope);
     }
+    add(truth, scores);
+}
+
+START_TEST(test_confidence)
+{
+    struct calibration calibration;
+    struct single singles[CONFIDENCE_LIMITS];
+
+    take_calibrated_network();
+    add_confidences(0, (double[]){0.95, 0.05, 0.05, NAN, NAN, NAN});
+    add_confidences(1, (double[]){0.85, 0.3, NAN, NAN, NAN, NAN});
     add_fault(0);
-    statistics_confidence(&evaluation, &calibration, singles);
+    statistics_confidence(&evaluation, &calibration);
     for (int i = 0; i < CALIBRATION_BINS; i++)
         ck_assert_uint_eq(calibration.bins[i].count, i == 0 ? 2 : i == 3 || i == 8 || i == 9 ? 1 : 0);
     ck_assert_double_eq_tol(calibration.bins[0].mean, 0.05, 1e-6);
@@ -205,6 +214,7 @@ START_TEST(test_confidence)
     ck_assert_double_eq(calibration.bins[8].right, 0);
     ck_assert_double_eq_tol(calibration.error, (2 * 0.05 + 0.7 + 0.85 + 0.05) / 5, 1e-6);
 
+    statistics_single(&evaluation, singles);
     static const double limits[] = {0.2, 0.5, 0.8, 0.9}, others[] = {1, 1, 1, 0}, own[] = {2, 1, 1, 1};
     for (int i = 0; i < CONFIDENCE_LIMITS; i++) {
         ck_assert_double_eq(singles[i].limit, limits[i]);
@@ -242,13 +252,13 @@ END_TEST
 
 /* ---- reports ---- */
 
-static char *csv(void)
+static char *report(void (*print)(FILE *out, const struct evaluation *evaluation))
 {
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    report_csv(out, &evaluation);
+    print(out, &evaluation);
     fclose(out);
     return text;
 }
@@ -259,7 +269,7 @@ START_TEST(test_csv)
 
     picture->macs = 123456789012; /* of a large network: to the last digit */
     add_fault(DOG);
-    char *text = csv();
+    char *text = report(report_csv);
     ck_assert_ptr_eq(strstr(text, "table,row,column,value\naccuracy,all,pictures,1\naccuracy,all,top1,1\n"), text);
     ck_assert_ptr_nonnull(strstr(text, "\ncost,mean,macs,123456789012\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nleft_out,unreadable,pictures,1\n"));
@@ -268,6 +278,33 @@ START_TEST(test_csv)
     ck_assert_ptr_nonnull(strstr(text, "\nprobability,0.3,mean,\n")); /* of nothing */
     ck_assert_ptr_null(strstr(text, "confidence"));                   /* the network has none */
     free(text);
+}
+END_TEST
+
+static void assert_report(void (*print)(FILE *out, const struct evaluation *evaluation), const char *said,
+                          const char *unsaid)
+{
+    char *text = report(print);
+
+    ck_assert_msg(strstr(text, said), "no %s in %s", said, text);
+    ck_assert_msg(!strstr(text, unsaid), "%s in %s", unsaid, text);
+    free(text);
+}
+
+/* A picture that a search has lost gave its category no confidence. That is no answer to one who had asked for this
+ * category alone, so of a search nothing is said about that question. */
+START_TEST(test_reports_of_a_search)
+{
+    take_calibrated_network();
+    add_confidences(0, (double[]){0.95, 0.05, NAN, NAN, NAN, NAN});
+    add_confidences(0, (double[]){NAN, NAN, 0.05, 0.05, NAN, NAN});
+    assert_report(report_text, "\none category asked ", "answers given");
+    assert_report(report_text, "\nconfidence                  pairs      mean        so\n", "answers given");
+    assert_report(report_csv, "\nsingle,0.2,own,1\n", "answers");
+    evaluation.searched = true;
+    assert_report(report_text, "\nconfidence          answers given      mean        so\n", "one category asked");
+    assert_report(report_text, " 90 % to 100 %                  1   95.00 %  100.00 %\n", "pairs");
+    assert_report(report_csv, "\nconfidence,0.0,count,3\n", "single");
 }
 END_TEST
 
@@ -297,6 +334,7 @@ int main(void)
     tcase_add_test(tests, test_unknown_folders);
     tcase_add_test(tests, test_names_are_printable);
     tcase_add_test(tests, test_csv);
+    tcase_add_test(tests, test_reports_of_a_search);
     tcase_add_test(tests, test_scores_that_cannot_be_written);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -1,9 +1,12 @@
-/* The rooms of the server that need no network: base64, CPU quotas, figures. */
+/* The rooms of the server that need no network: base64, CPU quotas, figures, whole numbers. */
 #include "server/base64.h"
 #include "server/cpus.h"
 #include "server/figures.h"
+#include "server/json_whole.h"
 #include "tests/support/support.h"
 
+#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +118,49 @@ START_TEST(test_figures)
         ck_assert_str_eq(figure_write(rows[i].value, text), rows[i].text);
     ck_assert_double_eq(figure_excluded(44163084, 295872864), 0.8507);
     ck_assert_double_eq(figure_excluded(5, 5), 0);
+    ck_assert(!signbit(figure_excluded(1000001, 1000000))); /* no "-0.0 %" */
+    ck_assert_double_eq(figure_excluded(6, 5), 0);
     ck_assert_int_eq(figure_columns("└─ tabby"), 8);
+}
+END_TEST
+
+/* JSON does not tell 1 from 1.0, and nobody who writes 1e300 wants a conversion that C does not define. */
+START_TEST(test_whole_numbers_of_json)
+{
+    static const struct {
+        const char *text;
+        uint64_t number;
+    } rows[] = {{"0", 0},
+                {"7", 7},
+                {"9223372036854775807", INT64_MAX},
+                {"0.0", 0},
+                {"-0.0", 0},
+                {"7.0", 7},
+                {"70e-1", 7},
+                {"1e8", 100000000},
+                {"9007199254740991.0", 9007199254740991},
+                {"9007199254740994.0", 9007199254740994},
+                {"9223372036854774784.0", 9223372036854774784u}, /* the last double before 2^63 */
+                {"9223372036854775808.0", INT64_MAX},
+                {"1e19", INT64_MAX},
+                {"1e300", INT64_MAX}};
+    static const char *const others[] = {"-1",    "-1.0", "1.5",  "0.1", "1e-300", "-1e300", "4503599627370495.5",
+                                         "\"1\"", "true", "null", "[1]", "{}"};
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *value = json_loads(rows[i].text, JSON_DECODE_ANY, NULL);
+        ck_assert_msg(json_whole(value, &number), "%s", rows[i].text);
+        ck_assert_uint_eq(number, rows[i].number);
+        json_decref(value);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        json_t *value = json_loads(others[i], JSON_DECODE_ANY, NULL);
+        ck_assert_ptr_nonnull(value);
+        ck_assert_msg(!json_whole(value, &number), "%s", others[i]);
+        json_decref(value);
+    }
+    ck_assert(!json_whole(NULL, &number));
 }
 END_TEST
 
@@ -129,6 +174,7 @@ int main(void)
     tcase_add_test(tests, test_cpu_quota_of_cgroup_2);
     tcase_add_test(tests, test_cpu_quota_of_cgroup_1);
     tcase_add_test(tests, test_figures);
+    tcase_add_test(tests, test_whole_numbers_of_json);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
