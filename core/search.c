@@ -95,8 +95,9 @@ static bool before(const struct search *search, size_t a, size_t b)
     return depth_of(search, a) != depth_of(search, b) ? depth_of(search, a) < depth_of(search, b) : a < b;
 }
 
-/* The place among the open ones of that to descend into next; open_count where there is none. */
-static size_t best(const struct search *search)
+/* The place among the open ones of that to descend into next, whatever it costs or paid for by the budget; open_count
+ * where there is none. */
+static size_t best(const struct search *search, bool paid)
 {
     size_t found = search->open_count;
 
@@ -104,7 +105,7 @@ static size_t best(const struct search *search)
         size_t node = search->open[i];
         if (found < search->open_count && !before(search, node, search->open[found]))
             continue;
-        if (beam_takes(search, node) && budget_pays(search, node))
+        if (beam_takes(search, node) && (!paid || budget_pays(search, node)))
             found = i;
     }
     return found;
@@ -148,7 +149,7 @@ static void note_family(struct search *search, size_t parent)
 {
     size_t first = search->open_count;
 
-    search->job->ran[parent] |= ESP_DESCENDED;
+    search->job->ran[parent] = ESP_RAN | ESP_DESCENDED; /* paid for after all, if it had been too dear before */
     for (size_t i = parent + 1; i < search->nodes[parent].info.subtree_end; i = search->nodes[i].info.subtree_end) {
         if (!search->cutout->nodes[i].runs)
             continue;
@@ -189,6 +190,19 @@ static void begin(struct search *search)
         search->left = search->cutout->budget - trunk->macs;
 }
 
+/* Descends into the best branch that the budget pays for; false where there is none. */
+static bool step(struct search *search)
+{
+    size_t wanted = best(search, false), place = best(search, true);
+
+    if (wanted != place)
+        search->job->ran[search->open[wanted]] |= ESP_TOO_DEAR;
+    if (place == search->open_count)
+        return false;
+    descend(search, take(search, place));
+    return true;
+}
+
 void esp_search(struct esp_walk *walk, size_t job)
 {
     struct search search = {.walk = walk,
@@ -201,8 +215,8 @@ void esp_search(struct esp_walk *walk, size_t job)
     walk->run->searcher = walk->instance;
     walk->run->searched = job;
     begin(&search);
-    for (size_t place; (place = best(&search)) < search.open_count;)
-        descend(&search, take(&search, place));
+    while (step(&search))
+        ;
 }
 
 /* ---- afterwards ---- */
@@ -215,6 +229,11 @@ bool esp_job_ran(const struct esp_job *job, size_t node)
 bool esp_job_scored(const struct esp_job *job, size_t node)
 {
     return job->cutout->nodes[node].scores && esp_job_ran(job, node);
+}
+
+bool esp_job_too_dear(const struct esp_job *job, size_t node)
+{
+    return job->cutout->chooses && job->ran[node] & ESP_TOO_DEAR;
 }
 
 bool esp_job_descended(const struct esp_job *job, size_t node)

@@ -23,7 +23,7 @@
  * there do not run unless a level below needs their promises.
  *
  * A budget of N MACs is for all that runs, the trunk included. What is left has to pay for a family and for the
- * cheapest way from there to a category; a branch that is too dear is passed over for the next best. Until a category
+ * cheapest way from there to a category; a branch that is too dear is passed over for the next best, and noted. Until a category
  * has come out, a step must also leave what the cheapest way takes that the beam is sure to keep open, so that one
  * always does. A budget that pays for everything leaves nothing to choose.
  *
@@ -36,7 +36,7 @@
 #include "core/run.h"
 
 /* What stands in esp_job.ran. */
-enum { ESP_RAN = 1, ESP_DESCENDED = 2 };
+enum { ESP_RAN = 1, ESP_DESCENDED = 2, ESP_TOO_DEAR = 4 };
 
 /* Searches for one image of the run, whose cutout chooses and whose trunk has run in the instance of `walk`. On return
  * all of it is done, whoever did it. */

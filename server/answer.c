@@ -129,6 +129,8 @@ static json_t *search_json(const struct esp_job *ran)
 
     json_object_set_new(object, "branches_run", branches_json(ran, esp_job_ran));
     json_object_set_new(object, "branches_entered", branches_json(ran, esp_job_descended));
+    if (esp_cutout_get_budget(ran->cutout))
+        json_object_set_new(object, "branches_too_dear", branches_json(ran, esp_job_too_dear));
     return object;
 }
 

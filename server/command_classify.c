@@ -159,10 +159,9 @@ static void print_search(const struct command *command, const struct esp_job *ra
     for (size_t i = 1; i < esp_model_info(command->model)->nodes; i++) {
         const struct esp_node_info *node = esp_model_node(command->model, i);
         branches += node->category == SIZE_MAX && esp_job_ran(ran, i);
-        if (!esp_job_descended(ran, i))
-            continue;
-        entered++;
-        printf("  entered   %s\n", node->path);
+        entered += esp_job_descended(ran, i);
+        if (esp_job_descended(ran, i) || esp_job_too_dear(ran, i))
+            printf("  %-9s %s\n", esp_job_descended(ran, i) ? "entered" : "too dear", node->path);
     }
     printf("  search    entered %zu of the %zu inner branches that ran\n", entered, branches);
 }

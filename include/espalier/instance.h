@@ -35,10 +35,12 @@ float *esp_instance_input(esp_instance *instance, size_t index);
 /* Runs `count` images together, 1 to the instance's batch; each with its own selection and weights. */
 enum esp_status esp_instance_run(esp_instance *instance, struct esp_job *jobs, size_t count, struct esp_error *err);
 
-/* After the run: whether the node's segment ran for this image, whether its score stands in `scores`, and whether it is
- * an inner branch below which branches ran. */
+/* After the run: whether the node's segment ran for this image, whether its score stands in `scores`, whether it is an
+ * inner branch below which branches ran, and whether it is one that a search would have entered, had the budget paid
+ * for it: passed over for what promised less, or the next one where it ended. */
 bool esp_job_ran(const struct esp_job *job, size_t node);
 bool esp_job_scored(const struct esp_job *job, size_t node);
 bool esp_job_descended(const struct esp_job *job, size_t node);
+bool esp_job_too_dear(const struct esp_job *job, size_t node);
 
 #endif

@@ -109,7 +109,7 @@ def replays():
 
 # What is there only where the network is calibrated; and what depends on the machine, the moment, the network and the picture.
 OPTIONAL = {"confidence"}
-VARIABLE = {"request_id", "kernels", "category", "label", "branches_run", "branches_entered"}
+VARIABLE = {"request_id", "kernels", "category", "label", "branches_run", "branches_entered", "branches_too_dear"}
 
 
 def compare(said, example):

@@ -94,7 +94,7 @@ def check(tree: Tree, answer, whole: dict[str, bytes]) -> dict:
 @pytest.mark.parametrize("beam", [1, 2, 3, 5])
 def test_beam(daemon, picture, tree, whole, beam):
     document = check(tree, daemon.classify(picture, f"?search=beam:{beam}&top={ALL}"), whole)
-    assert document["search"]["beam"] == beam and "budget_macs" not in document["search"]
+    assert document["search"]["beam"] == beam and not {"budget_macs", "branches_too_dear"} & set(document["search"])
     levels = [path.count("/") for path in document["search"]["branches_entered"]]
     assert levels and all(levels.count(level) <= beam for level in levels)
     least, most = bounds(daemon, f"search=beam:{beam}")
@@ -117,9 +117,12 @@ def test_budget_is_never_overspent(daemon, picture, tree, whole):
         document = check(tree, daemon.classify(picture, f"?budget=macs:{budget}&top={ALL}"), whole)
         assert document["cost"]["macs"] <= budget == document["search"]["budget_macs"]
         best = max(best, document["cost"]["categories"])
+        search = document["search"]  # something is left to go into, and for the next there was too little
+        assert search["branches_too_dear"] and set(search["branches_too_dear"]) <= set(search["branches_run"]) - set(search["branches_entered"])
     assert 1 <= best <= document["cost"]["categories_full"]
     covered = daemon.classify(picture, f"?budget=macs:{tree.macs_full}&top={ALL}").json
     assert covered["cost"]["macs"] == tree.macs_full and covered["cost"]["categories"] == covered["cost"]["categories_full"]
+    assert covered["search"]["branches_too_dear"] == []
 
 
 def test_too_small_a_budget_is_told_the_least(daemon, picture):
@@ -292,5 +295,9 @@ def test_command_line(daemon, picture):
     assert document["cost"]["macs"] == served["cost"]["macs"]
     text = classify(picture, "--search", "beam:2").stdout
     assert [line.split()[1] for line in text.splitlines() if line.startswith("  entered")] == served["search"]["branches_entered"]
+    _, most = bounds(daemon, "search=beam:2")
+    too_dear = daemon.classify(picture, f"?budget=macs:{most}").json["search"]["branches_too_dear"]
+    text = classify(picture, "--budget", f"macs:{most}").stdout
+    assert [line.split()[2] for line in text.splitlines() if line.startswith("  too dear")] == too_dear != []
     refused = classify(picture, "--budget", "macs:1")
     assert refused.returncode == 2 and "at least" in refused.stderr

@@ -200,7 +200,8 @@ class Report:
             "\n## Coarse to fine\n\n"
             "![Accuracy against MACs](plots/search.svg)\n\n"
             "Nothing is known about the picture: a search scores the inner branches and descends into the best (`search`), or as far as the MACs go (`budget`).\n"
-            "MACs paid, in percent of the whole network's, heads of the inner branches included.\n\n"
+            "MACs paid, in percent of the whole network's, heads of the inner branches included. Where a budget does not pay for the most promising\n"
+            "branch, the next that it pays for is entered: with less than what a beam of 1 takes at most, price decides more than the picture.\n\n"
             + table(["", "MACs, mean", "MACs, most", "top-1 %", "top-5 %"], rows)
         )
 

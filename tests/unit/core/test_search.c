@@ -1,4 +1,5 @@
 /* Coarse to fine: where a search goes, what it pays, and that it changes nothing. */
+#include "core/instance.h"
 #include "core/model.h"
 #include "espalier/limits.h"
 #include "espalier/predict.h"
@@ -59,8 +60,8 @@ static void setup(void)
     open_tree(known, KNOWN, "plain", NULL);
 }
 
-/* "n1 n2": the inner branches below the trunk that a search enters. */
-static const char *entered(size_t beam, uint64_t budget)
+/* "n1 n2": the inner branches below the trunk of which `holds` is true after a search. */
+static const char *branches(size_t beam, uint64_t budget, bool (*holds)(const struct esp_job *, size_t))
 {
     static char names[256];
     struct esp_error err = {0};
@@ -72,11 +73,21 @@ static const char *entered(size_t beam, uint64_t budget)
     struct esp_job job = run_job(instance, cutout, input);
     names[0] = 0;
     for (size_t i = 1; i < esp_model_info(model)->nodes; i++)
-        if (esp_job_descended(&job, i))
+        if (holds(&job, i))
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? " " : "",
                                      esp_model_node(model, i)->name);
     free_job(&job);
     return names;
+}
+
+static const char *entered(size_t beam, uint64_t budget)
+{
+    return branches(beam, budget, esp_job_descended);
+}
+
+static const char *too_dear(size_t beam, uint64_t budget)
+{
+    return branches(beam, budget, esp_job_too_dear);
 }
 
 static uint64_t segment(size_t node)
@@ -160,6 +171,23 @@ START_TEST(test_budget_goes_to_the_best_that_it_pays_for)
     ck_assert_str_eq(entered(0, first + n1 + n2), "n1 n2");
     ck_assert_str_eq(entered(1, first + n1 + n2 + n5), "n1 n2");
     ck_assert_str_eq(entered(0, first + n1 + n2 + n5), "n1 n2 n5");
+}
+END_TEST
+
+/* What it would have entered next, each time that it could not pay for that. */
+START_TEST(test_what_is_too_dear_is_noted)
+{
+    uint64_t first = segment(0) + with_head(1) + with_head(7) + with_head(12) + with_head(13);
+    uint64_t n1 = with_head(2) + with_head(5), n5 = with_head(6), n2 = with_head(3) + with_head(4);
+
+    ck_assert_str_eq(too_dear(0, first), "n1");
+    ck_assert_str_eq(too_dear(0, first + n1 + n5 - 1), "n1"); /* it goes on with n13 */
+    ck_assert_str_eq(too_dear(0, first + n1 + n5), "n2");
+    ck_assert_str_eq(too_dear(0, first + n1 + n2), "n7");
+    ck_assert_str_eq(too_dear(0, first + n1 + n2 + n5), "n7");
+    ck_assert_str_eq(too_dear(1, first + n1 + n2 + n5), ""); /* the beam is full, whatever is left */
+    ck_assert_str_eq(too_dear(1, 0), "");
+    ck_assert_str_eq(too_dear(0, esp_model_info(model)->macs), "");
 }
 END_TEST
 
@@ -382,6 +410,24 @@ static void check_cost(const struct esp_job *job)
         ck_assert_uint_le(cost.macs, esp_cutout_get_budget(job->cutout));
 }
 
+/* Too dear is what waits for want of MACs: where no beam forbids it, the most promising one of all that wait is. */
+static void check_too_dear(const struct esp_job *job, size_t beam)
+{
+    bool budget = esp_cutout_get_budget(job->cutout) > 0 && esp_cutout_chooses(job->cutout);
+    size_t best = SIZE_MAX;
+
+    for (size_t i = 1; i < esp_model_info(model)->nodes; i++) {
+        bool waits = inner(i) && esp_job_ran(job, i) && !esp_job_descended(job, i);
+        ck_assert(!esp_job_too_dear(job, i) || (budget && waits));
+        if (waits && (best == SIZE_MAX || instance->promise[i] > instance->promise[best]))
+            best = i;
+    }
+    for (size_t i = 1; budget && !beam && best != SIZE_MAX && i < esp_model_info(model)->nodes; i++)
+        if (esp_job_too_dear(job, i) && instance->promise[i] == instance->promise[best])
+            return;
+    ck_assert(!budget || beam || best == SIZE_MAX);
+}
+
 static void check_bits(const struct esp_job *job, const float *whole)
 {
     for (size_t i = 0; i < esp_model_info(model)->nodes; i++)
@@ -484,6 +530,7 @@ static bool search(esp_profile *profile, const float *whole, size_t beam, uint64
     struct esp_job job = run_job(instance, cutout, input);
     ck_assert_uint_eq(profiled(profile), job.cost.macs);
     check_cost(&job);
+    check_too_dear(&job, beam);
     check_bits(&job, whole);
     if (beam && !budget)
         check_beam(&job, whole, beam);
@@ -583,6 +630,7 @@ int main(void)
     tcase_add_test(hand_made, test_the_selection_limits_the_search);
     tcase_add_test(hand_made, test_heads_run_only_where_there_is_a_choice);
     tcase_add_test(hand_made, test_budget_goes_to_the_best_that_it_pays_for);
+    tcase_add_test(hand_made, test_what_is_too_dear_is_noted);
     tcase_add_test(hand_made, test_a_budget_for_all_needs_no_search);
     tcase_add_test(hand_made, test_too_small_a_budget_names_the_least);
     tcase_add_test(hand_made, test_bounds_of_a_beam);
