@@ -722,6 +722,12 @@ class Training(Folder):
         self.assertEqual(mixes.call_count, 8 * (95 // 16))
         self.assertGreater(float(printed.rsplit("held out ", 1)[1].split(" ")[0]), 80)
 
+    def test_mixes_for_a_part_of_the_training(self) -> None:
+        self.pictures(12)
+        with mock.patch.object(pictures, "cut_mix", side_effect=pictures.cut_mix) as mixes:
+            self.train(training={"epochs": 4, "cut_mix": [[0.5, 1.0], [1.0, 0.0]]})
+        self.assertEqual(mixes.call_count, 2 * (50 // 16) + 1)  # up to the half, and that one too
+
     def test_a_mixed_picture_needs_all_branches(self) -> None:
         self.pictures(2)
         with self.assertRaisesRegex(SystemExit, "leave out branches"):

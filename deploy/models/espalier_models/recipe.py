@@ -51,7 +51,8 @@ TRAINING = {
     "branches": None,
     "held_out": 0.05,  # the part of the training pictures that is only measured on, and calibrated with
     "augment": {"zoom": [0.8, 1.15], "shift": 0.1, "turn": 8.0, "flip": True, "light": 0.25, "erase": 0.25},
-    "cut_mix": 0.0,  # the share of the batches whose pictures get a part of another one, and learn both (see pictures.cut_mix)
+    # The share of the batches whose pictures get a part of another one, and learn both (see pictures.cut_mix); or [[0.9, 0.5], [1.0, 0.0]]
+    "cut_mix": 0.0,
     "seed": 1,
 }
 
@@ -86,6 +87,8 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     settings = {**TRAINING, **settings}
     if isinstance(settings["branches"], dict):
         settings["branches"] = [[1.0, settings["branches"]]]
+    if not isinstance(settings["cut_mix"], list):
+        settings["cut_mix"] = [[1.0, settings["cut_mix"]]]
     return settings
 
 

@@ -219,7 +219,7 @@ class Trainer:
         truth = torch.from_numpy(self.train.truth[rows.numpy()])
         inputs = self.normalise(pictures.vary(pixels, self._size(), self.settings["augment"], self.generator))
         other, own = None, 1.0
-        if torch.rand((), generator=self.generator) < self.settings["cut_mix"]:
+        if torch.rand((), generator=self.generator) < self._now("cut_mix"):
             inputs, other, own = pictures.cut_mix(inputs, self.generator)
         wanted, correction = None, None
         if self.choice:
@@ -382,7 +382,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = recipe.with_defaults({**plan.training, **dict(arguments.set)})
     if settings["start_share"] and settings["norm"] != "none":
         raise ValueError("the setting start_share needs norm=none: halfway between two networks there are no means and variances to normalise by")
-    if settings["cut_mix"] and settings["branches"]:
+    if settings["branches"] and any(share for _, share in settings["cut_mix"]):
         raise ValueError("the setting cut_mix needs all branches for each picture, as it shows two categories: leave out branches")
     train, held_out = read_pictures(plan, settings, arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
