@@ -190,13 +190,21 @@ static void begin(struct search *search)
         search->left = search->cutout->budget - trunk->macs;
 }
 
+/* Notes the best branch of all, unless it is that at `place`. */
+static void note_too_dear(struct search *search, size_t place)
+{
+    size_t wanted = best(search, false);
+    if (wanted != place)
+        search->job->ran[search->open[wanted]] |= ESP_TOO_DEAR;
+}
+
 /* Descends into the best branch that the budget pays for; false where there is none. */
 static bool step(struct search *search)
 {
-    size_t wanted = best(search, false), place = best(search, true);
+    size_t place = best(search, true);
 
-    if (wanted != place)
-        search->job->ran[search->open[wanted]] |= ESP_TOO_DEAR;
+    if (search->cutout->budget)
+        note_too_dear(search, place);
     if (place == search->open_count)
         return false;
     descend(search, take(search, place));

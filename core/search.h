@@ -23,9 +23,9 @@
  * there do not run unless a level below needs their promises.
  *
  * A budget of N MACs is for all that runs, the trunk included. What is left has to pay for a family and for the
- * cheapest way from there to a category; a branch that is too dear is passed over for the next best, and noted. Until a category
- * has come out, a step must also leave what the cheapest way takes that the beam is sure to keep open, so that one
- * always does. A budget that pays for everything leaves nothing to choose.
+ * cheapest way from there to a category; a branch that is too dear is passed over for the next best, and noted. Until
+ * a category has come out, a step must also leave what the cheapest way takes that the beam is sure to keep open, so
+ * that one always does. A budget that pays for everything leaves nothing to choose.
  *
  * What was chosen changes no score's bits (law 1), and what it cost is counted by the layers that ran (law 2). The
  * outputs of inner branches are kept, each in a place of its own in the memory of the instance that searches, so none

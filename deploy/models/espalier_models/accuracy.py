@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import model_directory, pictures
+from . import json_file, model_directory, pictures
 from .description import input_shape
 from .network import Network
 from .plain_errors import plain_errors
@@ -163,7 +162,7 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    paths = categories_by_wnid(json.loads(arguments.taxonomy.read_text(encoding="utf-8")))
+    paths = categories_by_wnid(json_file.read(arguments.taxonomy))
 
     def measure(directory: Path) -> tuple[Network, Results]:
         model = model_directory.read(directory)

@@ -97,10 +97,9 @@ def main() -> None:
 
 
 def run(directory: Path, scores: Path) -> None:
-    description, said = model_directory.read(directory).description, scores_file.read(scores)
+    description = model_directory.read(directory).description
     paths = [path for path, _ in leaves(description["trunk"])]
-    if said.scores.shape[1] != len(paths):
-        raise DescriptionError(f"{scores}: {said.scores.shape[1]} categories, where the network has {len(paths)}")
+    said = scores_file.read(scores, len(paths))
     truth = said.truth(paths)
     if not np.isfinite(said.scores).all():
         raise DescriptionError(f"{scores}: not all categories were asked for: evaluate without --categories, --search and --budget")

@@ -9,14 +9,13 @@ same reference gives the same bytes.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import model_directory, safetensors_file
+from . import json_file, model_directory, safetensors_file
 from .description import conv, residual
 from .plain_errors import plain_errors
 
@@ -70,7 +69,7 @@ def _describe_node(node: dict[str, Any], prefix: str, depth: int, tensor_names: 
 
 def convert(reference: Path, output: Path, dtype: str) -> None:
     """Writes the model directory. dtype is F32, F16 or BF16."""
-    taxonomy = json.loads((reference / "taxonomy.json").read_text(encoding="utf-8"))
+    taxonomy = json_file.read(reference / "taxonomy.json")
     tensors: dict[str, np.ndarray] = safetensors_file.read(reference / "weights.safetensors")
     model_directory.write(output, describe(taxonomy, tensors), tensors, {name: dtype for name in tensors})
 

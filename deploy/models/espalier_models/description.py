@@ -135,6 +135,10 @@ def _check_input(shape: Any) -> None:
             raise DescriptionError(f"input: {member} has to be three{' positive' if member == 'std' else ''} numbers, not {values!r}")
 
 
+def is_node_name(value: Any) -> bool:
+    return isinstance(value, str) and NAME.fullmatch(value) is not None and value != "trunk"
+
+
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and ID.fullmatch(value) is not None
 
@@ -178,7 +182,7 @@ def _parse_node(node: Mapping[str, Any], path: str, prefix: str, has_head: bool)
 
 def _parse_branch(node: Any, prefix: str) -> Node:
     name = node.get("name") if isinstance(node, Mapping) else None
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name == "trunk":
+    if not is_node_name(name):
         raise DescriptionError(f"{prefix or 'trunk'}: {name!r} is no name for a node: 1 to {NAME_MAX} of a to z, 0 to 9 and _, and not trunk")
     path = prefix + name
     if path.count("/") >= DEPTH_MAX or len(path) > PATH_MAX:
@@ -221,13 +225,6 @@ def _parse_layer(path: str, layer: Any) -> Layer:
     required, defaults = LAYER_MEMBERS[op]
     _check_members(f"{path}: {op}", layer, ("op",) + required, tuple(defaults))
     complete = {**defaults, **layer}
-    if "name" in required and (not isinstance(layer["name"], str) or not NAME.fullmatch(layer["name"]) or layer["name"] == "head"):
-        raise DescriptionError(f"{path}: {layer['name']!r} is no name for a layer: 1 to {NAME_MAX} of a to z, 0 to 9 and _, and not head")
-    for member in {"out", "hidden", "groups"} & set(complete):
-        _check_number(f"{path}: {op}", member, complete[member], 1, CHANNELS_MAX)
-    for member in {"bias", "count_padding"} & set(complete):
-        if type(complete[member]) is not bool:
-            raise DescriptionError(f"{path}: {op}: {member} is true or false, not {complete[member]!r}")
     if "stride" in complete and complete["stride"] is None:
         complete["stride"] = complete["kernel"]
     for member in PAIRS:
@@ -236,13 +233,26 @@ def _parse_layer(path: str, layer: Any) -> Layer:
     for member in ("body", "shortcut"):
         if member in complete:
             complete[member] = list(_parse_layers(path, complete[member]))
-    if not complete.get("body", True):
-        raise DescriptionError(f"{path}: {op}: body has to be a list of layers that is not empty")
-    if op.endswith("_pool") and any(2 * padding > kernel for padding, kernel in zip(complete.get("padding", ()), complete.get("kernel", ()))):
-        raise DescriptionError(f"{path}: {op}: padding may be at most half of the kernel")
-    if complete.get("activation", "none") not in ACTIVATIONS or complete.get("gate", "sigmoid") not in GATES:
-        raise DescriptionError(f"{path}: {op} has an unknown activation or gate")
+    _check_layer(path, complete)
     return complete
+
+
+def _check_layer(path: str, layer: Layer) -> None:
+    """The members of a complete layer, but for those that are pairs or layers."""
+    op, name = layer["op"], layer.get("name", "")
+    if "name" in layer and (not isinstance(name, str) or not NAME.fullmatch(name) or name == "head"):
+        raise DescriptionError(f"{path}: {name!r} is no name for a layer: 1 to {NAME_MAX} of a to z, 0 to 9 and _, and not head")
+    for member in {"out", "hidden", "groups"} & set(layer):
+        _check_number(f"{path}: {op}", member, layer[member], 1, CHANNELS_MAX)
+    for member in {"bias", "count_padding"} & set(layer):
+        if type(layer[member]) is not bool:
+            raise DescriptionError(f"{path}: {op}: {member} is true or false, not {layer[member]!r}")
+    if not layer.get("body", True):
+        raise DescriptionError(f"{path}: {op}: body has to be a list of layers that is not empty")
+    if op.endswith("_pool") and any(2 * padding > kernel for padding, kernel in zip(layer.get("padding", ()), layer.get("kernel", ()))):
+        raise DescriptionError(f"{path}: {op}: padding may be at most half of the kernel")
+    if layer.get("activation", "none") not in ACTIVATIONS or layer.get("gate", "sigmoid") not in GATES:
+        raise DescriptionError(f"{path}: {op} has an unknown activation or gate")
 
 
 def _pair(path: str, member: str, value: Any) -> tuple[int, int]:

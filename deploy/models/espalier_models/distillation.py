@@ -56,9 +56,7 @@ class Teacher:
 
 def _read(file: Path, place: Mapping[str, int], categories: Sequence[str]) -> tuple[list[int], torch.Tensor]:
     """The pictures to train on of which a file knows all scores (a search leaves some out), by their numbers, and these scores."""
-    said = scores_file.read(file)
-    if said.scores.shape[1] != len(categories):
-        raise DescriptionError(f"{file}: {said.scores.shape[1]} categories, where the network has {len(categories)}")
+    said = scores_file.read(file, len(categories))
     if strange := set(map(_leaf_name, said.shown)) - set(map(_leaf_name, categories)):
         raise DescriptionError(f"{file}: is of other categories, with {min(strange)}")
     known = [row for row, name in enumerate(said.names) if name in place and np.isfinite(said.scores[row]).all()]

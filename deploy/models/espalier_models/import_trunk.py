@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import model_directory, torchvision_trunks
+from . import json_file, model_directory, torchvision_trunks
 from .branch_definitions import IMAGENET_MEAN, IMAGENET_STD, Picture, assemble, build
 from .description import categories, parse_tree
 from .model_directory import Model
@@ -110,10 +109,7 @@ def run(command_line: Sequence[str]) -> str:
         return list_layers(source)
     if not arguments.branches or not arguments.output:
         raise ImportFault("--branches and --output are needed, or --list")
-    try:
-        definitions = json.loads(arguments.branches.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ImportFault(f"{arguments.branches}: is no JSON: {error}") from error
+    definitions = json_file.read(arguments.branches)
     weights = torchvision_trunks.load_state_dict(arguments.weights) if arguments.weights else {}
     picture = Picture(*(arguments.size or source.size or DEFAULT_SIZE), arguments.mean, arguments.std)
     description, tensors = build(

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from . import safetensors_file
+from . import json_file, safetensors_file
+from .atomic_file import replacing
 from .description import DescriptionError, Node, input_shape, parse_tree, tensor_shapes
 
 LINE_WIDTH = 240
@@ -36,11 +37,7 @@ class Model:
 
 def read(directory: Path) -> Model:
     """Reads and checks a model directory."""
-    file = directory / "model.json"
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DescriptionError(f"{file}: is no JSON: {error}") from error
+    description = json_file.read(directory / "model.json")
     stored = safetensors_file.read(directory / "model.safetensors")
     trunk = parse_tree(description)
     _check_tensors(description, trunk, stored)
@@ -55,19 +52,16 @@ def write(
     _check_tensors(description, trunk, tensors)
     ordered = {name: tensors[name] for name in tensor_shapes(trunk, input_shape(description))}
     directory.mkdir(parents=True, exist_ok=True)
-    # Who reads the directory meanwhile finds what was there, and not a file that is half written.
-    unfinished = directory / "model.safetensors.new"
-    safetensors_file.write(unfinished, ordered, dtypes)
-    unfinished.replace(directory / "model.safetensors")
+    with replacing(directory / "model.safetensors") as unfinished:
+        safetensors_file.write(unfinished, ordered, dtypes)
     write_description(directory, description)
 
 
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Writes model.json alone, for the weights that are there."""
     parse_tree(description)
-    unfinished = directory / "model.json.new"
-    unfinished.write_text(format_json(description) + "\n", encoding="utf-8")
-    unfinished.replace(directory / "model.json")
+    with replacing(directory / "model.json") as unfinished:
+        unfinished.write_text(format_json(description) + "\n", encoding="utf-8")
 
 
 def format_json(value: Any, depth: int = 0) -> str:

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .description import INPUT_EXTENT_MAX, NAME_MAX, conv, residual
+from .description import INPUT_EXTENT_MAX, NAME_MAX, conv, is_node_name, residual
 from .model_directory import format_json
 from .pictures import ENDINGS
 from .plain_errors import plain_errors
@@ -59,7 +59,7 @@ def _nodes(folder: Path) -> list[dict[str, Any]]:
     for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if (node := _node(child)) is None:
             continue
-        if not node["name"] or node["name"] == "trunk" or len(node["name"]) > NAME_MAX:
+        if not is_node_name(node["name"]):
             raise ValueError(f"{child}: a category's name has 1 to {NAME_MAX} letters from a to z or digits, and is not trunk: rename the folder")
         if other := found.get(node["name"]):
             raise ValueError(f"{other} and {child}: both would be called {node['name']}: rename one of them")

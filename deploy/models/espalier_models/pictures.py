@@ -222,9 +222,12 @@ def fit(picture: Image.Image, height: int, width: int) -> np.ndarray:
         covers = width, width * own_height // own_width
     else:
         covers = height * own_width // own_height, height
-    (left, right), (top, bottom) = (
-        (first * own / all, min((first + count) * own / all, own))
-        for own, all, count in zip(picture.size, covers, (width, height))
-        for first in [round((all - count) / 2)]
-    )
+    left, right = _middle(own_width, covers[0], width)
+    top, bottom = _middle(own_height, covers[1], height)
     return np.asarray(picture.resize((width, height), Image.BILINEAR, (left, top, right, bottom)))
+
+
+def _middle(own: int, resized: int, count: int) -> tuple[float, float]:
+    """Where, in a side of `own` pixels, the middle `count` of those begin and end that it is resized to."""
+    first = round((resized - count) / 2)
+    return first * own / resized, min((first + count) * own / resized, own)

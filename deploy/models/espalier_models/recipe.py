@@ -23,13 +23,13 @@ as a WordNet id; pictures lie in folders with the id, the path (folders in each 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import json_file
 from .description import DescriptionError, parse_tree
 
 TRAINING = {
@@ -66,10 +66,10 @@ class Recipe:
 
 def read(path: Path, only: str | None = None) -> Recipe:
     """Reads and checks a recipe. `only` takes the place of the recipe's."""
-    text = _json(path)
+    text = json_file.read(path)
     _check(path.name, text, {"name", "version", "taxonomy", "input", "layers"}, {"training", "flat", "only"})
     _check("layers", text["layers"], {"trunk", "leaf"}, {"inner"})
-    taxonomy = _json(path.parent / text["taxonomy"])
+    taxonomy = json_file.read(path.parent / text["taxonomy"])
     if only := only or text.get("only"):
         taxonomy = {"children": [_branch(taxonomy, only)]}
     if text.get("flat"):
@@ -85,10 +85,9 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a training, those that are not given as above."""
     _check("training", settings, set(), set(TRAINING))
     settings = {**TRAINING, **settings}
-    if isinstance(settings["branches"], dict):
-        settings["branches"] = [[1.0, settings["branches"]]]
-    if not isinstance(settings["cut_mix"], list):
-        settings["cut_mix"] = [[1.0, settings["cut_mix"]]]
+    for name in ("branches", "cut_mix"):
+        if settings[name] is not None and not isinstance(settings[name], list):
+            settings[name] = [[1.0, settings[name]]]
     return settings
 
 
@@ -129,13 +128,6 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dic
             yield from leaves(child, path + "/")
         else:
             yield path, child
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DescriptionError(f"{path}: is no JSON: {error}") from error
 
 
 def _branch(taxonomy: Mapping[str, Any], path: str) -> Mapping[str, Any]:

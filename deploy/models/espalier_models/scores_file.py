@@ -34,13 +34,16 @@ class Said:
         return np.array([place[path] for path in self.shown])
 
 
-def read(file: Path) -> Said:
-    """Raises DescriptionError where the two files do not belong together, or are none of these."""
+def read(file: Path, categories: int | None = None) -> Said:
+    """categories: how many the network has whose scores these are to be. Raises DescriptionError where they are another's, where the
+    two files do not belong together, or are none of these."""
     try:
         scores = np.load(file)
     except (ValueError, EOFError) as error:
         raise DescriptionError(f"{file}: is no file of scores, as espalier evaluate --scores writes it") from error
     lines = [line.split("\t") for line in file.with_suffix(".tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    if categories is not None and scores.shape[1] != categories:
+        raise DescriptionError(f"{file}: {scores.shape[1]} categories, where the network has {categories}")
     if any(len(line) != 3 for line in lines):
         raise DescriptionError(f"{file.with_suffix('.tsv')}: its lines are not a picture, a category and MACs")
     if len(lines) != len(scores):

@@ -32,10 +32,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
 from . import export, model_directory, normalised_start, pictures, recipe
+from .atomic_file import replacing
 from .branch_choice import BranchChoice
 from .description import Node, input_shape, nodes, parse_tree
 from .distillation import Teacher
@@ -169,9 +169,8 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        unfinished = self.checkpoint.with_suffix(".new")
-        torch.save(state, unfinished)
-        unfinished.replace(self.checkpoint)
+        with replacing(self.checkpoint) as unfinished:
+            torch.save(state, unfinished)
 
     @torch.no_grad()
     def mix_in_start(self) -> None:
